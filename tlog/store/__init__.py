@@ -1,0 +1,1 @@
+"""The only code that knows LMDB's log environment."""

@@ -1,0 +1,1 @@
+"""The witness: an independent process that cosigns only what extends what it has seen before."""
