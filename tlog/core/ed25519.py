@@ -17,6 +17,7 @@ SIGNATURE_SIZE = 64
 
 _P = 2**255 - 19
 _SIGN_BIT = 1 << 255
+_Y8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 
 # The y coordinates of the eight points whose order divides 8. Under such a key a signature proves
 # nothing: with the identity as key, R = identity and S = 0 verify for every message, and a key of
@@ -29,8 +30,8 @@ _SMALL_ORDER_Y = frozenset(
         1,  # order 1, the identity
         _P - 1,  # order 2
         0,  # order 4, both signs of x
-        0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7,  # order 8
-        0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,  # order 8
+        _Y8,  # order 8
+        _P - _Y8,  # order 8
     ]
 )
 

@@ -81,7 +81,7 @@ class Policy:
         return tuple(witness.verifier for witness in self.witnesses)
 
     def satisfied_by(self, names: Iterable[bytes]) -> bool:
-        """Say whether the witnesses of these policy names are a quorum; other names count nothing."""
+        """Say whether the witnesses of these policy names are a quorum; others count nothing."""
         if self.quorum is None:
             return True
         witnessed = {witness.name for witness in self.witnesses}.intersection(names)

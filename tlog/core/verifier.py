@@ -2,8 +2,8 @@
 
 Source: https://c2sp.org/signed-note@v1.0.0, "Signature types" and "Verifier keys".
 In scope: type 0x01 and the table; 0x04 is described in `cosignature`. Another type is another row.
-Out of scope: types 0x02 and 0x05, which nothing here needs: SPEC: signed-note "implementations SHOULD
-select only the one(s) required for their design".
+Out of scope: types 0x02 and 0x05, which nothing here needs. SPEC: signed-note "implementations
+SHOULD select only the one(s) required for their design".
 """
 
 from __future__ import annotations
