@@ -91,10 +91,14 @@ class LogStore:
         with self.read() as txn:
             data = txn.get(b"log", db=self.db["meta"])
             if data is None:
-                raise CorruptStore(f"{self.path} has no identity: not a log store, or its creation was cut off")
+                raise CorruptStore(
+                    f"{self.path} has no identity: not a log store, or its creation was cut off"
+                )
             row = _decode_log(data)
         if row.format != layout.FORMAT:
-            raise CorruptStore(f"{self.path} has format {row.format}, this program knows {layout.FORMAT}")
+            raise CorruptStore(
+                f"{self.path} has format {row.format}, this program knows {layout.FORMAT}"
+            )
         return row
 
     def commit_row(self) -> CommitRow | None:
@@ -131,6 +135,12 @@ def put_commit_row(txn: Any, db: Any, row: CommitRow) -> None:
     txn.put(b"commit", _encode(row), db=db)
 
 
+def put_stream_row(txn: Any, db: Any, number: int, row: StreamRow) -> None:
+    """Write a new stream's row; a number is never used twice."""
+    if not txn.put(layout.u32(number), _encode(row), db=db, overwrite=False):
+        raise AssertionError(f"tlog: stream {number} exists already")
+
+
 def _lock(path: Path) -> int:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -155,7 +165,9 @@ def _check_size(path: Path) -> None:
     newest = max((metas[:_PAGE], metas[_PAGE:]), key=_meta_txnid)
     pages = int.from_bytes(newest[_LAST_PGNO : _LAST_PGNO + 8], "little") + 1
     if size < pages * _PAGE:
-        raise CorruptStore(f"{data} is {size} bytes long, but its newest state needs {pages * _PAGE}: truncated")
+        raise CorruptStore(
+            f"{data} is {size} bytes long, but its newest state needs {pages * _PAGE}: truncated"
+        )
 
 
 # Offsets in an LMDB 0.9 meta page on a 64-bit machine: 16 bytes page header, then MDB_meta

@@ -54,14 +54,18 @@ RUNS_PER_PAGE = 256
 CHUNK_BYTES = 16 * 4096 - 16
 
 CHUNK_HEADER = Packer(">BQQQ")  # format, commit, first chunk of that commit, Unix milliseconds
-RECORD_HEADER = Packer(">BIQHI")  # kind, stream, leaf index, entry length, length of all that follows the entry
+RECORD_HEADER = Packer(
+    ">BIQHI"
+)  # kind, stream, leaf index, entry length, length of all that follows the entry
 
 EVENT = 1
 GENESIS = 2
 HEAD = 3  # a leaf of the root log
 KIND_MASK = 0x0F
 HAS_MAC = 0x10  # 16 bytes after the entry: keyed hash of the submitted body
-HAS_REQUEST = 0x20  # then 16 bytes digest of the Idempotency-Key and u32 count of the request's events
+HAS_REQUEST = (
+    0x20  # then 16 bytes digest of the Idempotency-Key and u32 count of the request's events
+)
 MAC_BYTES = 16
 REQUEST = Packer(">16sI")
 
@@ -184,7 +188,7 @@ class Record(NamedTuple):
     sealed: bytes
 
 
-def encode_record(  # noqa: PLR0917
+def encode_record(
     kind: int,
     stream: int,
     index: int,

@@ -1,0 +1,304 @@
+"""The offline judge: everything re-derived from stored bytes, the first lie named by its sequence.
+
+For every leaf of a stream:
+ 1. the journal holds the record of this stream and index where the index says;
+ 2. the entry is valid: canonical, three members, RECORD of its schema (design section 2.2);
+ 3. its place agrees: streamId, chainPosition, the number in the id, time not before its predecessor's;
+ 4. previousHash is the hash of the entry before it (zeros for the genesis);
+ 5. producers count 1, 2, 3 … without a gap;
+ 6. full tiles hold the hashes that the entries give, at every level;
+ 7. the payload opens and gives the committed root, or its key was destroyed (only where a vault is at hand).
+Then for the tree: 8. the newest head in the root log is the root of these entries. For the root log itself: leaves are
+the heads, its root is the committed one, and every published note verifies and names the root of its size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from tlog.core.checkpoint import open_checkpoint, parse_checkpoint
+from tlog.core.commitment import verify_commitment
+from tlog.core.entry import Entry, parse_entry
+from tlog.core.hashes import Hash
+from tlog.core.ids import parse_event_id
+from tlog.core.merkle import Edge, Frontier
+from tlog.core.note import parse_vkey
+from tlog.errors import CorruptStore, InvalidInput, Refused, TlogError, VerificationError
+from tlog.reader import Located, Reader
+from tlog.store import layout
+from tlog.vault import Vault
+
+MAX_FAILURES = 100
+_BUNDLE = layout.TILE_WIDTH
+GENESIS_LINK = "sha256:" + "0" * 64
+
+Progress = Callable[[int, int], None]
+
+
+class Failure(NamedTuple):
+    """One lie. `check` is the name of the rule that is broken, `detail` a sentence."""
+
+    sequence: int
+    check: str
+    detail: str
+
+
+class Report(NamedTuple):
+    """The verdict on one stream. `withheld` counts payloads that are missing without an erasure on record."""
+
+    verified: bool
+    checked_count: int
+    first_failure_sequence: int | None
+    failures: list[Failure]
+    tree_size: int
+    root_hash: Hash
+    withheld: int = 0
+
+
+class _Stream:
+    """The running check of one stream, leaf by leaf."""
+
+    def __init__(self, reader: Reader, number: int, vault: Vault | None) -> None:
+        self.reader = reader
+        self.number = number
+        self.vault = vault
+        row = reader.source.rows[number]
+        self.stream_id = row.stream_id
+        self.tenant = row.stream_id.partition(":")[0]
+        self.failures: list[Failure] = []
+        self.producers: dict[str, int] = {}
+        self.time = ""
+        self.withheld = 0
+        # Links are judged two at a time: see `blame`.
+        self.broken: list[int] = []
+
+    def fail(self, sequence: int, check: str, detail: str) -> None:
+        if len(self.failures) < MAX_FAILURES:
+            self.failures.append(Failure(sequence, check, detail))
+
+    def content(self, located: Located, *, whole: bool) -> None:
+        """Steps 2, 3, 5 and 7. `whole`: the check began at the genesis, so producers can be counted."""
+        try:
+            entry = parse_entry(located.record.entry)
+        except InvalidInput as error:
+            self.fail(located.index, "entry", error.detail)
+            return
+        self.place(located, entry)
+        producer = entry.record.get("producer")
+        if producer is not None and whole:
+            self.producer(located.index, producer["id"], producer["sequence"])
+        if self.vault is not None:
+            self.payload(located, entry, self.vault)
+
+    def place(self, located: Located, entry: Entry) -> None:
+        record = entry.record
+        identity = parse_event_id(record["id"])
+        if record["streamId"] != self.stream_id or identity.stream_number != self.number:
+            self.fail(located.index, "stream", "the entry belongs to another stream")
+        if record["chainPosition"] != located.index:
+            self.fail(located.index, "position", "the entry belongs to another position")
+        if entry.timestamp < self.time:
+            self.fail(located.index, "time", "the entry is older than the one before it")
+        self.time = entry.timestamp
+
+    def producer(self, sequence: int, producer_id: str, number: int) -> None:
+        expected = self.producers.get(producer_id, 0) + 1
+        if number != expected:
+            self.fail(sequence, "producer", f"{producer_id} sent {number} where {expected} must follow")
+        self.producers[producer_id] = number
+
+    def payload(self, located: Located, entry: Entry, vault: Vault) -> None:
+        commitment = entry.record["commitment"]
+        root = bytes.fromhex(commitment["root"][7:])
+        try:
+            salt, fields = vault.open(
+                located.record.sealed, tenant=self.tenant, stream_id=self.stream_id, root=root
+            )
+            verify_commitment(fields, salt, commitment["fields"], root)
+        except Refused:
+            self.withheld += 1
+        except (CorruptStore, VerificationError):
+            self.fail(located.index, "payload", "the stored payload is not what the entry commits to")
+
+    def blame(self) -> None:
+        """Name the entries behind broken links.
+
+        A link (i, i+1) breaks when entry i changed, or when the previousHash inside entry i+1 did; the latter
+        also breaks (i+1, i+2). So two broken links in a row accuse the entry between them, a single one the first.
+        """
+        at = 0
+        while at < len(self.broken):
+            link = self.broken[at]
+            pair = at + 1 < len(self.broken) and self.broken[at + 1] == link + 1
+            accused = link + 1 if pair or link < 0 else link
+            self.fail(accused, "chain", "its hash is not the previousHash of the entry after it")
+            at += 2 if pair else 1
+
+
+def verify_stream(
+    reader: Reader,
+    stream_id: str,
+    start: int = 0,
+    end: int | None = None,
+    *,
+    vault: Vault | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Check leaves [start, end) of a stream, and its head where `end` reaches it.
+
+    Raises: Refused (not-found), InvalidInput (range). A lie found is in the report, not an exception.
+    """
+    number = reader.number(stream_id)
+    view = reader.source.view(number)
+    end = view.size if end is None else end
+    if not 0 <= start <= end <= view.size:
+        raise InvalidInput("range", f"0 <= from_sequence <= to_sequence < {view.size} is required")
+    check = _Stream(reader, number, vault)
+    edge = _edge_at(reader, number, start)
+    previous = GENESIS_LINK if start == 0 else _link_of(reader, number, start)
+    at = start
+    while at < end:
+        bundle_end = min(end, (at // _BUNDLE + 1) * _BUNDLE)
+        try:
+            bundle = reader.entries(number, at, bundle_end)
+        except CorruptStore as error:
+            check.fail(at, "store", error.detail)
+            break
+        previous = _check_bundle(check, bundle, previous, edge, whole=start == 0)
+        at = bundle_end
+        if progress is not None:
+            progress(at - start, end - start)
+    check.blame()
+    if at == view.size:
+        _check_head(check, edge, view.size, view.root)
+    check.failures.sort()
+    failures = check.failures
+    first = failures[0].sequence if failures else None
+    return Report(not failures, at - start, first, failures, view.size, view.root, check.withheld)
+
+
+def chain_and_leaves(entries: list[bytes], previous: str) -> tuple[list[Hash], list[int], str]:
+    """Leaf hashes, offsets whose link to their predecessor is broken, and the hash of the last entry.
+
+    The fast part of verification: two hashes and one comparison per entry. previousHash stands at a fixed
+    distance from the end of a canonical entry, which step 2 checks.
+    """
+    sha256 = hashlib.sha256
+    leaves = []
+    broken = []
+    for offset, entry in enumerate(entries):
+        if entry[-112:-41] != previous.encode():
+            broken.append(offset)
+        previous = "sha256:" + sha256(entry).hexdigest()
+        leaves.append(sha256(b"\x00" + entry).digest())
+    return leaves, broken, previous
+
+
+def _check_bundle(
+    check: _Stream, bundle: list[Located], previous: str, edge: Edge | None, *, whole: bool
+) -> str:
+    first = bundle[0].index
+    for located in bundle:
+        if (located.record.stream, located.record.index) != (check.number, located.index):
+            check.fail(located.index, "store", "the index leads to a record of another place")
+        check.content(located, whole=whole)
+    leaves, broken, last = chain_and_leaves([located.record.entry for located in bundle], previous)
+    check.broken.extend(first + offset - 1 for offset in broken)
+    if edge is not None:
+        edge.append(leaves)
+        _check_tiles(check, edge, first, leaves)
+    return last
+
+
+def _check_tiles(check: _Stream, edge: Edge, first: int, leaves: list[Hash]) -> None:
+    store = check.reader.source.store
+    with store.read() as txn:
+        for level, index, tile in edge.full_tiles():
+            key = layout.tile_key(check.number, level, index)
+            stored = txn.get(key, db=store.db["tiles"])
+            if stored is None or bytes(stored) == tile:
+                if stored is None:
+                    check.fail(first, "tile", f"tile {level}/{index} is missing")
+                continue
+            row = bytes(stored)
+            wrong = first
+            if level == 0:
+                differing = (i for i, leaf in enumerate(leaves) if row[32 * i : 32 * i + 32] != leaf)
+                wrong = first + next(differing, 0)
+            check.fail(wrong, "tile", f"tile {level}/{index} does not hold the hashes of the entries")
+    edge.drop()
+
+
+def _check_head(check: _Stream, edge: Edge | None, size: int, root: Hash) -> None:
+    """Step 8. With every link whole and every tile right, only the last entry can be the one that changed."""
+    reader = check.reader
+    if edge is not None and edge.root() != root:
+        check.fail(size - 1, "tree", "the entries do not give the root in the stream's head")
+    try:
+        reader.stream_head(check.number)
+    except (CorruptStore, TlogError) as error:
+        check.fail(size - 1, "head", error.detail)
+
+
+def _edge_at(reader: Reader, number: int, start: int) -> Edge | None:
+    """An edge to go on from: only possible at the beginning; a partial check leaves the tree to proofs."""
+    return Edge() if start == 0 else None
+
+
+def _link_of(reader: Reader, number: int, start: int) -> str:
+    before = reader.leaf(number, start - 1).record.entry
+    return "sha256:" + hashlib.sha256(before).hexdigest()
+
+
+def verify_root_log(reader: Reader, vkey: str, *, progress: Progress | None = None) -> list[Failure]:
+    """Check the root log: its leaves against the streams' sizes, its tiles, its root, every published note."""
+    number = layout.ROOT_LOG
+    view = reader.source.view(number)
+    check = _Stream(reader, number, None)
+    frontier = Frontier()
+    sizes: dict[str, int] = {}
+    notes = _published(reader)
+    wanted = next(notes, None)
+    verifier = parse_vkey(vkey)
+    for start in range(0, view.size, _BUNDLE):
+        for located in reader.entries(number, start, start + _BUNDLE):
+            body = located.record.entry
+            frontier.append(hashlib.sha256(b"\x00" + body).digest())
+            head = parse_checkpoint(body)
+            if located.index and head.size <= sizes.get(head.origin, 0):
+                check.fail(located.index, "head", f"{head.origin} does not grow")
+            sizes[head.origin] = head.size
+            while wanted is not None and wanted[0] == frontier.size:
+                _check_note(check, verifier, wanted, frontier.root(), reader.source.origin)
+                wanted = next(notes, None)
+        if progress is not None:
+            progress(min(start + _BUNDLE, view.size), view.size)
+    if frontier.root() != view.root:
+        check.fail(view.size - 1, "tree", "the root log's leaves do not give its root")
+    return check.failures
+
+
+def _check_note(check: _Stream, verifier: Any, published: tuple[int, bytes], root: Hash, origin: str) -> None:
+    size, note = published
+    try:
+        head, _ = open_checkpoint(note, [verifier], origin)
+    except TlogError:
+        check.fail(size - 1, "note", "a published note does not verify under the log's key")
+        return
+    if (head.size, head.root) != (size, root):
+        check.fail(size - 1, "note", "a published note names another root than the leaves give")
+
+
+def _published(reader: Reader) -> Iterator[tuple[int, bytes]]:
+    store = reader.source.store
+    key = b""
+    while True:
+        with store.read() as txn:
+            cursor = txn.cursor(db=store.db["published"])
+            if not cursor.set_range(key):
+                return
+            size, note = layout.read_u64(cursor.key()), bytes(cursor.value())
+        yield size, note
+        key = layout.u64(size + 1)

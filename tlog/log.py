@@ -1,0 +1,200 @@
+"""One log, opened: the composition root below HTTP. It names the concrete store, vault, signer and sequencer.
+
+Directory: tlog.toml (settings), log.key (signing key), guard, log/ (the log), keys/ (the vault's keys and pseudonyms),
+vault.key (key-encryption key), accounts/ (tenants, API keys, tokens).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from tlog import config as settings
+from tlog.accounts import Accounts
+from tlog.config import Config
+from tlog.core.ids import parse_stream_id
+from tlog.errors import Refused, TlogError
+from tlog.keys import FileKey
+from tlog.prepare import Preparer
+from tlog.reader import Reader, Source
+from tlog.sequencer.answers import Answers
+from tlog.sequencer.batch import Batch, Opening, Outcome, Prepared
+from tlog.sequencer.guard import Guard
+from tlog.sequencer.loop import Limits, Sequencer
+from tlog.sequencer.recover import create_log, open_log
+from tlog.signers import LogSigner, create_key, load_key
+from tlog.store import layout
+from tlog.store.environment import LogStore
+from tlog.store.layout import LogRow
+from tlog.vault import Vault
+
+OPERATIONS_STREAM = "tlog:log:operations"
+
+
+def now_ms() -> int:
+    """The log's clock: Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def init_log(directory: Path, origin: str) -> str:
+    """Create a log in `directory`: key, settings, store, vault, accounts, genesis of the operations stream.
+
+    Returns its vkey. Raises: Refused when anything of a log is there already; InvalidInput for a bad origin.
+    """
+    settings.check(Config(origin))
+    if directory.exists() and any(directory.iterdir()):
+        raise Refused("exists", f"{directory} is not empty; a log is never overwritten")
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    signer = create_key(directory / "log.key", origin)
+    FileKey.create(directory / "vault.key")
+    Vault.create(directory / "keys", FileKey(directory / "vault.key")).close()
+    Accounts.create(directory / "accounts").close()
+    ms = now_ms()
+    row = LogRow(layout.FORMAT, origin, signer.vkey, os.urandom(16), ms)
+    store = LogStore.create(directory / "log", row)
+    try:
+        create_log(store, directory / "guard", origin, ms)
+    finally:
+        store.close()
+    # Last: without this file the directory is not a log, so a creation cut off before is never served.
+    (directory / settings.FILE).write_text(settings.render(origin), encoding="utf-8")
+    log = Log(directory)
+    try:
+        log.start()
+        log.append_now(
+            [], {OPERATIONS_STREAM: log.preparer.opening(OPERATIONS_STREAM, public=True)}
+        )
+    finally:
+        log.close()
+    return signer.vkey
+
+
+class Log:
+    """An open log. `start` begins to commit; `close` commits what is waiting and releases everything."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        config: Config | None = None,
+        clock_ms: Callable[[], int] = now_ms,
+        fatal: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        self.directory = directory
+        self.config = config or settings.load(directory, os.environ)
+        self.clock_ms = clock_ms
+        self.failure: BaseException | None = None
+        self._answers: Answers | None = None
+        self._on_fatal = fatal
+        key = load_key(directory / "log.key")
+        self.store = LogStore.open(directory / "log")
+        self.guard = Guard.open(directory / self.config.guard, self.store.log_row().store_id)
+        self.vault = Vault.open(directory / "keys", FileKey(directory / self.config.vault_key))
+        self.accounts = Accounts.open(directory / "accounts")
+        self.signer = LogSigner(key, lambda: self.guard.state)
+        self.states, row = open_log(self.store, self.guard, self.config.origin, key.vkey)
+        self.preparer = Preparer(self.vault, clock_ms)
+        self.sequencer = Sequencer(
+            self.store,
+            self.states,
+            self.guard,
+            self.signer,
+            row,
+            flush_keys=self.vault.flush,
+            same_body=self.preparer.same_body,
+            clock_ms=clock_ms,
+            limits=Limits(self.config.max_waiting_events, self.config.min_free_disk),
+            publish_every=(self.config.publish_interval, self.config.publish_idle_interval),
+            fatal=self._fail,
+        )
+        self.source = Source(
+            self.store,
+            self.config.origin,
+            self.states.rows,
+            self.states.numbers,
+            self.states.view,
+            lambda: self.sequencer.head,
+        )
+        self.reader = Reader(self.source)
+
+    @property
+    def vkey(self) -> str:
+        """The root log's verifier key, `<origin>+<hex>+<base64>`."""
+        return self.signer.vkey
+
+    def start(self) -> None:
+        """Begin to commit."""
+        self.sequencer.start()
+
+    def close(self) -> None:
+        """Commit what is waiting and release everything."""
+        self.sequencer.stop()
+        self.accounts.close()
+        self.vault.close()
+        self.guard.close()
+        self.store.close()
+
+    def stream_exists(self, stream_id: str) -> bool:
+        """Whether a stream is open."""
+        return stream_id in self.states.numbers
+
+    def streams_of(self, tenant: str) -> list[str]:
+        """The ids of a tenant's streams, in order of opening."""
+        prefix = tenant + ":"
+        return [name for name in list(self.states.numbers) if name.startswith(prefix)]
+
+    async def append(
+        self,
+        events: Sequence[Prepared],
+        openings: dict[str, Opening] | None = None,
+        *,
+        request: bytes | None = None,
+        prove: bool = False,
+    ) -> Outcome:
+        """Record a batch, all or nothing; returns when it is durable and signed.
+
+        Raises: Refused (not-found, producer-gap, conflict), Unavailable (overloaded, disk-full, clock, stopping,
+        unknown-outcome).
+        """
+        loop = asyncio.get_running_loop()
+        if self._answers is None or self._answers.loop is not loop:
+            self._answers = Answers(loop)
+        future: asyncio.Future[Outcome] = loop.create_future()
+        done = partial(self._answers.put, future)
+        self.sequencer.submit(Batch(events, done, openings=openings, request=request, prove=prove))
+        return await future
+
+    def append_now(
+        self, events: Sequence[Prepared], openings: dict[str, Opening] | None = None
+    ) -> Outcome:
+        """The same for callers without an event loop; blocks."""
+        ready = threading.Event()
+        answers: list[Outcome | TlogError] = []
+
+        def done(answer: Outcome | TlogError) -> None:
+            answers.append(answer)
+            ready.set()
+
+        self.sequencer.submit(Batch(events, done, openings=openings))
+        ready.wait()
+        if isinstance(answers[0], TlogError):
+            raise answers[0]
+        return answers[0]
+
+    def open_stream(self, stream_id: str, *, public: bool = False) -> None:
+        """Open a stream explicitly. Raises: Refused (exists, reserved-tenant), InvalidInput."""
+        if parse_stream_id(stream_id).tenant == "tlog":
+            raise Refused("reserved-tenant", "the tenant tlog is the log's own")
+        if self.stream_exists(stream_id):
+            raise Refused("exists", f"the stream {stream_id} exists already")
+        self.append_now([], {stream_id: self.preparer.opening(stream_id, public=public)})
+
+    def _fail(self, error: BaseException) -> None:
+        self.failure = error
+        if self._on_fatal is not None:
+            self._on_fatal(error)

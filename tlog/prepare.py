@@ -1,0 +1,122 @@
+"""The front end's part of an append: pseudonyms, commitment, seal, and the bytes of the entry save its place.
+
+Runs on the event loop's thread. Keys and pseudonyms that it makes are pending in the vault until the writer thread
+flushes them, which it does before the commit that needs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tlog.core.commitment import commit
+from tlog.core.entry import MAX_ENTRY
+from tlog.core.ids import parse_stream_id, public_label, stream_label
+from tlog.errors import InvalidInput, Refused
+from tlog.events.splice import segments
+from tlog.events.submission import Submission, canonical_body
+from tlog.sequencer.batch import Opening, Prepared
+from tlog.store.layout import Record
+from tlog.vault import Vault, random_bytes
+
+# The members that the sequencer adds: position 16 digits, skew flag, id, two hashes, time, punctuation.
+_PLACE_BYTES = 320
+
+
+class Preparer:
+    """Prepares events for the sequencer."""
+
+    def __init__(self, vault: Vault, clock_ms: Callable[[], int]) -> None:
+        self._vault = vault
+        self._clock_ms = clock_ms
+
+    def event(
+        self,
+        sub: Submission,
+        *,
+        tenant: str,
+        stream_id: str,
+        agent: bytes | None,
+        keyed: bool,
+        at: str = "",
+    ) -> Prepared:
+        """One event, ready but for its place.
+
+        `agent` is the canonical JSON of the attested agent; `keyed` asks for the keyed hash that a later
+        retry is compared with; `at` is the JSON Pointer of the event in its request.
+        Raises: InvalidInput (entry-too-large).
+        """
+        vault = self._vault
+        actor = subject = None
+        if sub.actor_type == "USER" and sub.actor_id is not None:
+            actor = vault.pseudonym(tenant, "usr", sub.actor_id)
+        if sub.subject_id is not None:
+            subject = vault.pseudonym(tenant, "sub", sub.subject_id)
+        salt = sub.salt if sub.salt is not None else random_bytes(32)
+        count, root = commit(sub.fields, salt)
+        parts = segments(
+            sub,
+            stream_id=stream_id,
+            tenant=tenant,
+            agent=agent,
+            actor_pseudonym=actor,
+            subject_pseudonym=subject,
+            fields=count,
+            root=root,
+        )
+        if len(parts.head) + len(parts.middle) + len(parts.tail) + _PLACE_BYTES > MAX_ENTRY:
+            raise InvalidInput(
+                "entry-too-large", f"an entry has at most {MAX_ENTRY} bytes", at or None
+            )
+        sealed = vault.seal(
+            tenant=tenant,
+            stream_id=stream_id,
+            root=root,
+            subject=subject,
+            ms=self._clock_ms(),
+            master_salt=salt,
+            fields=sub.fields,
+        )
+        body = mac = None
+        if keyed or sub.producer_id is not None:
+            body = canonical_body(sub)
+            mac = vault.keyed_hash(tenant, sealed, body)
+        return Prepared(
+            stream_id,
+            parts,
+            sealed,
+            salt,
+            sub.velocity_flag,
+            sub.occurred_ms,
+            sub.producer_id,
+            sub.producer_sequence or 0,
+            body,
+            mac,
+        )
+
+    def same_body(self, event: Prepared, record: Record) -> bool:
+        """Whether a retry's body is the one that was recorded; an erased one is never the same."""
+        if event.body is None or record.mac is None:
+            return False
+        try:
+            tenant = event.stream_id.partition(":")[0]
+            return self._vault.keyed_hash(tenant, record.sealed, event.body) == record.mac
+        except Refused:
+            return False
+
+    def opening(self, stream_id: str, *, public: bool) -> Opening:
+        """A stream to be opened. Raises: InvalidInput when the id is outside the grammar."""
+        parsed = parse_stream_id(stream_id)
+        nonce = random_bytes(32)
+        label = public_label(stream_id) if public else stream_label(stream_id, nonce)
+        salt = random_bytes(32)
+        count, root = commit([], salt)
+        sealed = self._vault.seal(
+            tenant=parsed.tenant,
+            stream_id=stream_id,
+            root=root,
+            subject=None,
+            ms=self._clock_ms(),
+            master_salt=salt,
+            fields=[],
+        )
+        return Opening(stream_id, label, public, nonce, count, root, salt, sealed)

@@ -1,0 +1,310 @@
+"""The read path: entries, heads and proofs at committed sizes. It never writes, and serves no proof it has not checked.
+
+Everything here is synchronous and short: one read transaction per call, never held across an `await`. One thread uses a
+`Reader`; a second thread makes a second one.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from tlog.core.checkpoint import Checkpoint, parse_checkpoint
+from tlog.core.hashes import Hash, leaf_hash
+from tlog.core.ids import EventId, parse_event_id, stream_origin
+from tlog.core.merkle import Edge, Node, root_hash
+from tlog.core.proofs import (
+    consistency_proof,
+    inclusion_proof,
+    verify_consistency,
+    verify_inclusion,
+)
+from tlog.core.tiles import tile_of
+from tlog.errors import CorruptStore, InvalidInput, Refused, VerificationError
+from tlog.sequencer.loop import Head
+from tlog.sequencer.state import StreamView, load_edge
+from tlog.store import layout
+from tlog.store.environment import LogStore
+from tlog.store.layout import CHUNK_HEADER, Record, StreamRow, read_record
+from tlog.store.lookup import position_of, positions_of_bundle
+
+_EDGES = 1024  # streams whose right edge is kept, about 4 KiB each
+_CATCH_UP = 4 * layout.TILE_WIDTH
+
+
+class Source(NamedTuple):
+    """What a reader reads from: the store and the writer's published pictures."""
+
+    store: LogStore
+    origin: str
+    rows: dict[int, StreamRow]
+    numbers: dict[str, int]
+    view: Callable[[int], StreamView]
+    head: Callable[[], Head]
+
+
+class Located(NamedTuple):
+    """One stored event. `position` is its place in the journal."""
+
+    stream: int
+    index: int
+    position: int
+    record: Record
+
+
+class Inclusion(NamedTuple):
+    """A checked inclusion proof: RFC 6962 section 2.1.1."""
+
+    leaf_index: int
+    tree_size: int
+    root: Hash
+    hashes: list[Hash]
+
+
+class Reader:
+    """Reads one log."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._store = source.store
+        self._edges: OrderedDict[int, Edge] = OrderedDict()
+
+    def number(self, stream_id: str) -> int:
+        """The number of a stream. Raises: Refused (not-found)."""
+        number = self.source.numbers.get(stream_id)
+        if number is None:
+            raise Refused("not-found", f"there is no stream {stream_id}")
+        return number
+
+    def origin(self, number: int) -> str:
+        """The origin of a stream's tree heads; the log's own for the root log."""
+        if number == layout.ROOT_LOG:
+            return self.source.origin
+        return stream_origin(self.source.origin, self.source.rows[number].label)
+
+    def event(self, text: str) -> Located:
+        """The event that an id names. Raises: Refused (not-found), for malformed ids too."""
+        try:
+            identity: EventId = parse_event_id(text)
+        except InvalidInput as error:
+            raise _no_event(text) from error
+        if identity.stream_number not in self.source.rows or identity.stream_number == 0:
+            raise _no_event(text)
+        view = self.source.view(identity.stream_number)
+        if identity.leaf_index >= view.size:
+            raise _no_event(text)
+        located = self.leaf(identity.stream_number, identity.leaf_index, view)
+        if f'"id":"{text}"'.encode() not in located.record.entry:
+            raise _no_event(text)
+        return located
+
+    def leaf(self, number: int, index: int, view: StreamView | None = None) -> Located:
+        """Leaf `index` of a stream."""
+        with self._store.read() as txn:
+            position = position_of(
+                self._store, txn, number, index, view or self.source.view(number)
+            )
+            record = self._store.record(txn, position)
+        if (record.stream, record.index) != (number, index):
+            raise CorruptStore(f"the index of stream {number} leads leaf {index} to another record")
+        return Located(number, index, position, record)
+
+    def entries(self, number: int, start: int, end: int) -> list[Located]:
+        """Leaves [start, end) of a stream, in one transaction: keep the range small."""
+        view = self.source.view(number)
+        found = []
+        with self._store.read() as txn:
+            while start < min(end, view.size):
+                bundle, slot = divmod(start, layout.TILE_WIDTH)
+                positions = positions_of_bundle(self._store, txn, number, bundle, view)
+                for position in positions[slot : slot + end - start]:
+                    found.append(
+                        Located(number, start, position, self._store.record(txn, position))
+                    )
+                    start += 1
+        return found
+
+    def commit_ms(self, position: int) -> int:
+        """Unix milliseconds of the commit that wrote a record."""
+        with self._store.read() as txn:
+            header = CHUNK_HEADER.unpack_from(self._store.chunk(txn, position >> 16))
+        return int(header[3])
+
+    def root_of(self, number: int, size: int) -> Hash:
+        """The root of the first `size` leaves."""
+        return self._with_nodes(number, lambda nodes: root_hash(size, nodes))
+
+    def inclusion(self, number: int, index: int, size: int | None = None) -> Inclusion:
+        """A checked proof that leaf `index` is in the tree of `size` (default: the newest).
+
+        Raises: InvalidInput (tree-size, leaf-index), CorruptStore when the stored hashes do not give the root.
+        """
+        view = self.source.view(number)
+        size = self._size(view, size)
+        if not 0 <= index < size:
+            raise InvalidInput(
+                "leaf-index", f"leaf {index} is not in a tree of {size}", "/leaf_index"
+            )
+        leaf = leaf_hash(self.leaf(number, index, view).record.entry)
+
+        def prove(nodes: _Nodes) -> Inclusion:
+            root = view.root if size == view.size else root_hash(size, nodes)
+            return Inclusion(index, size, root, inclusion_proof(index, size, nodes))
+
+        proof = self._with_nodes(number, prove, view)
+        _check(lambda: verify_inclusion(leaf, index, size, proof.hashes, proof.root), number)
+        return proof
+
+    def consistency(self, number: int, old: int, new: int | None = None) -> tuple[int, list[Hash]]:
+        """The new size and a checked proof that the tree of `old` leaves is a prefix of it."""
+        view = self.source.view(number)
+        new = self._size(view, new)
+        if not 0 < old <= new:
+            raise InvalidInput("tree-size", f"first must be in 1 … second ({new})", "/first")
+
+        def prove(nodes: _Nodes) -> tuple[list[Hash], Hash, Hash]:
+            return consistency_proof(old, new, nodes), root_hash(old, nodes), root_hash(new, nodes)
+
+        proof, old_root, new_root = self._with_nodes(number, prove, view)
+        _check(lambda: verify_consistency(old, new, proof, old_root, new_root), number)
+        return new, proof
+
+    def stream_head(self, number: int) -> tuple[Checkpoint, Inclusion, Head]:
+        """A stream's newest head, its proof in the root log, and the signed root that covers it."""
+        view = self.source.view(number)
+        head = self.source.head()
+        checkpoint = Checkpoint(self.origin(number), view.size, view.root)
+        proof = self.inclusion(layout.ROOT_LOG, view.root_leaf, head.root.size)
+        if leaf_hash(checkpoint.body()) != leaf_hash(self.leaf(0, view.root_leaf).record.entry):
+            raise CorruptStore(f"the newest head of stream {number} is not what the root log holds")
+        return checkpoint, proof, head
+
+    def first_head(self, located: Located) -> tuple[Checkpoint, int]:
+        """The first head that covers an event and its leaf index in the root log."""
+        origin = self.origin(located.stream)
+        prefix = origin.encode() + b"\n"
+        with self._store.read() as txn:
+            first, last = self._commit_chunks(txn, located.position >> 16)
+            for number in range(last, first - 1, -1):
+                for record in _records(self._store.chunk(txn, number)):
+                    if record.kind == layout.HEAD and record.entry.startswith(prefix):
+                        return parse_checkpoint(record.entry), record.index
+        raise CorruptStore(f"no head of stream {located.stream} covers leaf {located.index}")
+
+    def _commit_chunks(self, txn: Any, number: int) -> tuple[int, int]:
+        first = CHUNK_HEADER.unpack_from(self._store.chunk(txn, number))[2]
+        cursor = txn.cursor(db=self._store.db["journal"])
+        cursor.set_key(layout.u64(number))
+        last = number
+        while cursor.next() and CHUNK_HEADER.unpack_from(cursor.value())[2] == first:
+            last += 1
+        return first, last
+
+    def published(self, root_leaf: int) -> tuple[int, bytes] | None:
+        """Size and note of the first published root that covers a leaf of the root log."""
+        with self._store.read() as txn:
+            cursor = txn.cursor(db=self._store.db["published"])
+            if not cursor.set_range(layout.u64(root_leaf + 1)):
+                return None
+            return layout.read_u64(cursor.key()), bytes(cursor.value())
+
+    def find_leaf(self, number: int, wanted: Hash) -> int:
+        """The index of the first leaf with this leaf hash. Raises: Refused (not-found)."""
+        view = self.source.view(number)
+        full = view.size // layout.TILE_WIDTH
+        row_bytes = layout.TILE_WIDTH * 32
+        with self._store.read() as txn:
+            for tile in range(full):
+                row = bytes(txn.get(layout.tile_key(number, 0, tile), db=self._store.db["tiles"]))
+                at = row.find(wanted, 0, row_bytes)
+                while at % 32 > 0:
+                    at = row.find(wanted, at + 1, row_bytes)
+                if at >= 0:
+                    return tile * layout.TILE_WIDTH + at // 32
+        for located in self.entries(number, full * layout.TILE_WIDTH, view.size):
+            if leaf_hash(located.record.entry) == wanted:
+                return located.index
+        raise Refused("not-found", "no leaf has this hash")
+
+    def _size(self, view: StreamView, size: int | None) -> int:
+        if size is None:
+            return view.size
+        if not 0 < size <= view.size:
+            raise InvalidInput("tree-size", f"the tree has {view.size} leaves", "/tree_size")
+        return size
+
+    def _with_nodes(
+        self, number: int, work: Callable[[_Nodes], Any], view: StreamView | None = None
+    ) -> Any:
+        with self._store.read() as txn:
+            edge = self._edge(txn, number, view or self.source.view(number))
+            return work(_Nodes(self._store, txn, number, edge))
+
+    def _edge(self, txn: Any, number: int, view: StreamView) -> Edge:
+        """An edge of at least `view.size` leaves: caught up from the journal, or loaded."""
+        edge = self._edges.pop(number, None)
+        if edge is None or view.size - edge.size > _CATCH_UP:
+            if edge is None or edge.size < view.size:
+                edge = load_edge(self._store, txn, number, view.size, view.tail[: view.size % 256])
+        elif edge.size < view.size:
+            leaves = []
+            at = edge.size
+            while at < view.size:
+                bundle, slot = divmod(at, layout.TILE_WIDTH)
+                for position in positions_of_bundle(self._store, txn, number, bundle, view)[slot:]:
+                    leaves.append(leaf_hash(self._store.record(txn, position).entry))
+                    at += 1
+            edge.append(leaves)
+            edge.full_tiles()
+            edge.drop()
+        self._edges[number] = edge
+        if len(self._edges) > _EDGES:
+            self._edges.popitem(last=False)
+        return edge
+
+
+class _Nodes:
+    """Complete subtrees of one stream: from the edge where it still has them, else from a full tile."""
+
+    def __init__(self, store: LogStore, txn: Any, number: int, edge: Edge) -> None:
+        self._store = store
+        self._txn = txn
+        self._number = number
+        self._edge = edge
+
+    def read_nodes(self, nodes: Sequence[Node]) -> list[Hash]:
+        return [self._read(node) for node in nodes]
+
+    def _read(self, node: Node) -> Hash:
+        try:
+            return self._edge.read_nodes([node])[0]
+        except LookupError:
+            level, index, offset = tile_of(node)
+            key = layout.tile_key(self._number, level, index)
+            tile = self._txn.get(key, db=self._store.db["tiles"])
+            if tile is None:
+                raise CorruptStore(
+                    f"tile {level}/{index} of stream {self._number} is missing"
+                ) from None
+            return bytes(tile[offset : offset + 32])
+
+
+def _records(chunk: Any) -> list[Record]:
+    records = []
+    offset = CHUNK_HEADER.size
+    while offset < len(chunk):
+        record, offset = read_record(chunk, offset)
+        records.append(record)
+    return records
+
+
+def _check(verify: Callable[[], None], number: int) -> None:
+    try:
+        verify()
+    except VerificationError as error:
+        raise CorruptStore(f"stored hashes of stream {number} do not give its root") from error
+
+
+def _no_event(text: str) -> Refused:
+    return Refused("not-found", "there is no such event")

@@ -1,0 +1,1 @@
+"""The write path: the only writer of the log environment."""

@@ -1,0 +1,190 @@
+"""Which batches of a commit may go in: everything that can be refused is refused here, before anything changes.
+
+Nothing in this file writes. A batch is admitted whole or refused whole; what it would change is kept beside, so that
+later batches of the same commit see it and a refused one leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tlog.errors import Refused
+from tlog.sequencer.batch import Batch, Opening, Prepared, Replayed
+from tlog.sequencer.state import States
+from tlog.store import layout
+from tlog.store.environment import LogStore
+from tlog.store.lookup import position_of
+
+
+class SequenceReplay(NamedTuple):
+    """Names an event by producer: its leaf is known once the commit is built."""
+
+    stream: int
+    producer_id: str
+    sequence: int
+
+
+Plan = Prepared | SequenceReplay | Replayed
+# Whether a prepared event is the one that a record holds, by the record's keyed hash.
+SameBody = Callable[[Prepared, layout.Record], bool]
+
+
+class Admitted(NamedTuple):
+    """A batch and what to do for each of its events. `twin` holds the batch of the same request in this commit."""
+
+    batch: Batch
+    plans: list[Plan]
+    twin: Admitted | None = None
+
+
+class Admission:
+    """The admissions of one commit, in order."""
+
+    def __init__(self, store: LogStore, states: States, same_body: SameBody, ms: int) -> None:
+        self._store = store
+        self.same_body = same_body
+        self._states = states
+        self._ms = ms
+        self.openings: dict[str, tuple[int, Opening]] = {}
+        self._sequences: dict[tuple[int, str], int] = {}
+        self._sequenced: dict[SequenceReplay, Prepared] = {}
+        self._requests: dict[bytes, Admitted] = {}
+
+    def admit(self, batch: Batch) -> Admitted:
+        """Plan `batch`. Raises: Refused (no-such-stream, producer-gap, conflict)."""
+        if batch.request is not None:
+            known = self._known_request(batch, batch.request)
+            if known is not None:
+                return known
+        attempt = _Attempt(self, batch)
+        plans = [attempt.plan(event, at) for at, event in enumerate(batch.events)]
+        self.openings.update(attempt.openings)
+        self._sequences.update(attempt.sequences)
+        self._sequenced.update(attempt.sequenced)
+        admitted = Admitted(batch, plans)
+        if batch.request is not None:
+            self._requests[batch.request] = admitted
+        return admitted
+
+    def _known_request(self, batch: Batch, digest: bytes) -> Admitted | None:
+        twin = self._requests.get(digest)
+        if twin is not None:
+            if [event.body for event in twin.batch.events] != [
+                event.body for event in batch.events
+            ]:
+                raise _another_request()
+            return Admitted(batch, [], twin)
+        found = self._states.request(digest, self._ms)
+        if found is None:
+            return None
+        records = self._records_from(*found)
+        if len(records) != len(batch.events) or not all(map(self.same_body, batch.events, records)):
+            raise _another_request()
+        return Admitted(batch, [Replayed(record.stream, record.index) for record in records])
+
+    def _records_from(self, position: int, count: int) -> list[layout.Record]:
+        """`count` event records from `position` on; a request's events follow one another."""
+        records: list[layout.Record] = []
+        number, offset = position >> 16, position & 0xFFFF
+        with self._store.read() as txn:
+            while len(records) < count:
+                chunk = self._store.chunk(txn, number)
+                while offset < len(chunk) and len(records) < count:
+                    record, offset = layout.read_record(chunk, offset)
+                    if record.kind == layout.EVENT:
+                        records.append(record)
+                number, offset = number + 1, layout.CHUNK_HEADER.size
+        return records
+
+    def last_sequence(self, number: int, producer_id: str) -> int:
+        """The newest sequence of a producer, this commit's admissions included."""
+        last = self._sequences.get((number, producer_id))
+        if last is None:
+            state = self._states.producer(number, producer_id)
+            last = state.last if state is not None else 0
+        return last
+
+    def same_event(self, replay: SequenceReplay, event: Prepared) -> bool:
+        """Whether `event` is what was recorded with a producer's sequence."""
+        earlier = self._sequenced.get(replay)
+        if earlier is not None:
+            return earlier.body == event.body
+        leaf = self._states.producer_leaf(*replay)
+        view = self._states.view(replay.stream)
+        with self._store.read() as txn:
+            position = position_of(self._store, txn, replay.stream, leaf, view)
+            record = self._store.record(txn, position)
+        return self.same_body(event, record)
+
+    def stream_number(self, stream_id: str) -> int | None:
+        """The number of a stream that exists or is opened by an admitted batch."""
+        number = self._states.numbers.get(stream_id)
+        if number is None and stream_id in self.openings:
+            number = self.openings[stream_id][0]
+        return number
+
+    @property
+    def next_number(self) -> int:
+        """The number that the next opened stream gets."""
+        return len(self._states.rows) + len(self.openings)
+
+
+class _Attempt:
+    """What one batch would change."""
+
+    def __init__(self, admission: Admission, batch: Batch) -> None:
+        self._admission = admission
+        self._batch = batch
+        self.openings: dict[str, tuple[int, Opening]] = {}
+        self.sequences: dict[tuple[int, str], int] = {}
+        self.sequenced: dict[SequenceReplay, Prepared] = {}
+        for stream_id, opening in batch.openings.items():
+            if admission.stream_number(stream_id) is None:
+                number = admission.next_number + len(self.openings)
+                self.openings[stream_id] = (number, opening)
+
+    def plan(self, event: Prepared, at: int) -> Plan:
+        number = self._admission.stream_number(event.stream_id)
+        if number is None:
+            if event.stream_id not in self.openings:
+                raise Refused(
+                    "not-found", f"there is no stream {event.stream_id}", self._pointer(at)
+                )
+            number = self.openings[event.stream_id][0]
+        if event.producer_id is None:
+            return event
+        key = (number, event.producer_id)
+        last = self.sequences.get(key)
+        if last is None:
+            last = self._admission.last_sequence(*key)
+        replay = SequenceReplay(number, event.producer_id, event.sequence)
+        if event.sequence == last + 1:
+            self.sequences[key] = event.sequence
+            self.sequenced[replay] = event
+            return event
+        if event.sequence > last:
+            raise Refused(
+                "producer-gap",
+                f"producer {event.producer_id} must send sequence {last + 1} next",
+                self._pointer(at, "/producer/sequence"),
+                expected=last + 1,
+            )
+        earlier = self.sequenced.get(replay)
+        if not (
+            earlier.body == event.body if earlier else self._admission.same_event(replay, event)
+        ):
+            raise Refused(
+                "conflict",
+                f"sequence {event.sequence} of producer {event.producer_id} was used for another event",
+                self._pointer(at, "/producer/sequence"),
+                expected=last + 1,
+            )
+        return replay
+
+    def _pointer(self, at: int, member: str = "") -> str | None:
+        return (f"/{at}" if len(self._batch.events) > 1 else "") + member or None
+
+
+def _another_request() -> Refused:
+    return Refused("conflict", "this Idempotency-Key was used for another request")

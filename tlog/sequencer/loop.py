@@ -1,0 +1,271 @@
+"""Group commit without a timer: a commit starts when the last one ended, with all that arrived meanwhile.
+
+One thread does everything that writes. It owns the states, the store's write transactions and the guard. Other threads
+hand it batches, and read `head` and `States.view`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tlog.core.checkpoint import Checkpoint
+from tlog.errors import TlogError, Unavailable
+from tlog.sequencer.admit import Admission, Admitted, SameBody
+from tlog.sequencer.batch import Batch, Committed, Outcome, Prepared, Replayed
+from tlog.sequencer.commit import sign_commit, write_commit
+from tlog.sequencer.guard import Guard
+from tlog.sequencer.integrate import Draft, outcome_of, place_batch
+from tlog.sequencer.state import States
+from tlog.signers import LogSigner
+from tlog.store import layout
+from tlog.store.environment import LogStore
+from tlog.store.layout import CommitRow
+
+logger = logging.getLogger(__name__)
+
+MAX_EVENTS_PER_COMMIT = 10_000
+MAX_CLOCK_REWIND_MS = 1_000
+
+
+class Head(NamedTuple):
+    """The newest signed root, as everyone may see it. `note` is the signed checkpoint."""
+
+    commit: int
+    ms: int
+    root: Checkpoint
+    note: bytes
+
+
+class Limits(NamedTuple):
+    """Back-pressure: events waiting beyond `waiting` are refused; below `free_bytes` of disk the log only reads."""
+
+    waiting: int = 20_000
+    free_bytes: int = 256 << 20
+
+
+class Sequencer:
+    """The writer. `start` it once; `submit` from any thread; `stop` waits for what was submitted."""
+
+    def __init__(
+        self,
+        store: LogStore,
+        states: States,
+        guard: Guard,
+        signer: LogSigner,
+        row: CommitRow,
+        *,
+        flush_keys: Callable[[], None],
+        same_body: SameBody,
+        clock_ms: Callable[[], int],
+        limits: Limits | None = None,
+        publish_every: tuple[float, float],
+        fatal: Callable[[BaseException], None],
+    ) -> None:
+        self._store = store
+        self._states = states
+        self._guard = guard
+        self._signer = signer
+        self._row = row
+        self._flush_keys = flush_keys
+        self._same_body = same_body
+        self._clock_ms = clock_ms
+        self._limits = limits or Limits()
+        self._publish_every, self._publish_idle = publish_every
+        self._published_at = -self._publish_idle
+        self._fatal = fatal
+        self._wake = threading.Condition()
+        self._waiting: deque[Batch] = deque()  # guarded by _wake
+        self._waiting_events = 0  # guarded by _wake
+        self._stopping = False  # guarded by _wake
+        self._failed = False
+        self._disk_checked = 0.0
+        self._disk_full = False
+        self._thread = threading.Thread(target=self._run, name="tlog-writer", daemon=True)
+        self.head = Head(row.number, row.ms, _root(signer, row), sign_commit(signer, row))
+        self.published: Head | None = None  # the newest root that is public
+
+    def start(self) -> None:
+        """Begin to commit."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Commit what is waiting, then end the writer thread."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    @property
+    def waiting(self) -> int:
+        """Events that wait for a commit."""
+        return self._waiting_events
+
+    def submit(self, batch: Batch) -> None:
+        """Hand over a batch; its `done` is called on the writer thread.
+
+        Raises: Unavailable (overloaded, disk-full, stopping), after which nothing of the batch is kept.
+        """
+        with self._wake:
+            if self._failed or self._stopping:
+                raise Unavailable("stopping", "the log is stopping; retry with the same key", 2.0)
+            if self._disk_full:
+                raise Unavailable(
+                    "disk-full", "the log is read-only: its disk is nearly full", 30.0
+                )
+            if self._waiting_events + len(batch.events) > self._limits.waiting and self._waiting:
+                raise Unavailable("overloaded", "too many events are waiting to be committed", 1.0)
+            self._waiting.append(batch)
+            self._waiting_events += len(batch.events)
+            if len(self._waiting) == 1:
+                self._wake.notify()
+
+    def _take(self) -> list[Batch] | None:
+        """What is waiting; nothing when it is time to publish; None when it is time to end."""
+        with self._wake:
+            while not self._waiting:
+                if self._stopping:
+                    return None
+                due = self._publication_due()
+                if due <= 0:
+                    return []
+                self._wake.wait(due)
+            batches = [self._waiting.popleft()]
+            events = len(batches[0].events)
+            while self._waiting and events + len(self._waiting[0].events) <= MAX_EVENTS_PER_COMMIT:
+                batch = self._waiting.popleft()
+                events += len(batch.events)
+                batches.append(batch)
+            self._waiting_events -= events
+            return batches
+
+    def _run(self) -> None:
+        batches: list[Batch] = []
+        try:
+            while True:
+                taken = self._take()
+                if taken is None:
+                    return
+                batches = taken
+                self._check_disk()
+                if batches:
+                    self._commit(batches)
+                if self._publication_due() <= 0:
+                    self._publish()
+        except BaseException as error:
+            # Unknown outcome (see commit.py): answer "unknown", then the process must end.
+            with self._wake:
+                self._failed = True
+                batches = [*batches, *self._waiting]
+                self._waiting.clear()
+            logger.critical("the writer failed; the process must stop", exc_info=error)
+            unknown = Unavailable("unknown-outcome", "retry with the same idempotency key", 2.0)
+            for batch in batches:
+                batch.done(unknown)
+            self._fatal(error)
+
+    def _publication_due(self) -> float:
+        """Seconds until the newest root must be published."""
+        changed = self.published is None or self.head.root.size > self.published.root.size
+        interval = self._publish_every if changed else self._publish_idle
+        return self._published_at + interval - time.monotonic()
+
+    def _publish(self) -> None:
+        """Make the newest signed root the public one, durably: proofs will name it for ever."""
+        head = self.head
+        with self._store.env.begin(write=True) as txn:
+            txn.put(layout.u64(head.root.size), head.note, db=self._store.db["published"])
+        self.published = head
+        self._published_at = time.monotonic()
+
+    def _check_disk(self) -> None:
+        now = time.monotonic()
+        if now - self._disk_checked >= 1.0:
+            self._disk_checked = now
+            self._disk_full = self._store.disk_free() < self._limits.free_bytes
+
+    def _commit(self, batches: list[Batch]) -> None:
+        try:
+            ms = self._next_ms()
+        except Unavailable as error:
+            for batch in batches:
+                batch.done(error)
+            return
+        admission = Admission(self._store, self._states, self._same_body, ms)
+        admitted: list[Admitted] = []
+        for batch in batches:
+            try:
+                admitted.append(admission.admit(batch))
+            except TlogError as error:
+                batch.done(error)
+        if admission.openings or any(
+            isinstance(p, Prepared) for one in admitted for p in one.plans
+        ):
+            answers = self._write(ms, admission, admitted)
+        else:
+            answers = [self._replays(one) for one in admitted]
+        for one, answer in zip(admitted, answers, strict=True):
+            one.batch.done(answer)
+
+    def _next_ms(self) -> int:
+        now, last = self._clock_ms(), self._row.ms
+        if now < last - MAX_CLOCK_REWIND_MS:
+            raise Unavailable(
+                "clock", f"the log's clock is {last - now} ms behind its last entry", 5.0
+            )
+        return max(now, last)
+
+    def _write(self, ms: int, admission: Admission, admitted: list[Admitted]) -> list[Outcome]:
+        self._flush_keys()
+        row, states = self._row, self._states
+        draft = Draft(
+            states, self._signer.origin, self._signer.vkey, row.number + 1, ms, row.next_chunk
+        )
+        for number, opening in admission.openings.values():
+            draft.open_stream(number, opening)
+        placed = [place_batch(draft, states, one, admission) for one in admitted]
+        draft.close()
+        answers = {
+            id(one): outcome_of(draft, states, one, new)
+            for one, new in zip(admitted, placed, strict=True)
+            if one.twin is None
+        }
+        draft.finish_tiles()
+        self._row = write_commit(self._store, states, self._guard, draft, row)
+        note = sign_commit(self._signer, self._row)
+        # Head before views: a reader takes the view first, so its head always covers its view.
+        self.head = Head(draft.number, ms, draft.root, note)
+        states.publish(draft.touched)
+        committed = Committed(draft.number, ms, draft.root, note, draft.heads)
+        return [
+            answers[id(one)]._replace(committed=committed)
+            if one.twin is None
+            else _again(answers[id(one.twin)])
+            for one in admitted
+        ]
+
+    def _replays(self, one: Admitted) -> Outcome:
+        """The answer to a batch in which nothing is new."""
+        return Outcome(
+            [
+                plan
+                if isinstance(plan, Replayed)
+                else Replayed(plan.stream, self._states.producer_leaf(*plan))
+                for plan in one.plans
+                if not isinstance(plan, Prepared)
+            ],
+            None,
+        )
+
+
+def _again(outcome: Outcome) -> Outcome:
+    return Outcome([Replayed(event.stream, event.index) for event in outcome.events], None)
+
+
+def _root(signer: LogSigner, row: CommitRow) -> Checkpoint:
+    return Checkpoint(signer.origin, row.root_size, row.root_hash)

@@ -1,0 +1,293 @@
+"""What the writer thread keeps in memory: the right edge of every stream in use, its producers, recent requests.
+
+Owner: the writer thread. Other threads see only `views`, whose values are immutable and replaced whole after a commit.
+Rows are kept dirty and swept into LMDB in key order every so often; replaying the journal since the sweep restores them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tlog.core.hashes import Hash, leaf_hash
+from tlog.core.merkle import Edge
+from tlog.errors import CorruptStore
+from tlog.store import layout
+from tlog.store.environment import LogStore
+from tlog.store.layout import ProducerRow, Run, StateRow, StreamRow
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_state = msgspec.msgpack.Decoder(StateRow).decode
+_decode_producer = msgspec.msgpack.Decoder(ProducerRow).decode
+_decode_runs = msgspec.msgpack.Decoder(list[Run]).decode
+
+# Streams whose edges stay in memory after a sweep: about 4 KiB each.
+MAX_IDLE_STREAMS = 20_000
+_MAX_RUNS = 2 * layout.RUNS_PER_PAGE
+_DAY_MS = 86_400_000
+
+
+class StreamView(NamedTuple):
+    """A stream as of one commit. `tail[: size % 256]` are the positions after the last full bundle."""
+
+    size: int
+    root: Hash
+    ms: int
+    root_leaf: int
+    tail: list[int]
+
+
+class StreamState:
+    """The right edge of one stream: all that appending needs."""
+
+    __slots__ = ("edge", "ms", "number", "previous", "root_leaf", "size", "tail")
+
+    def __init__(
+        self,
+        number: int,
+        size: int,
+        previous: str,
+        ms: int,
+        root_leaf: int,
+        tail: list[int],
+        edge: Edge,
+    ) -> None:
+        self.number = number
+        self.size = size
+        self.previous = previous  # block hash of the last entry, as text
+        self.ms = ms
+        self.root_leaf = root_leaf
+        self.tail = tail
+        self.edge = edge
+
+    def view(self) -> StreamView:
+        """An immutable picture of now; `tail` is shared because it only grows or is replaced."""
+        return StreamView(self.size, self.edge.root(), self.ms, self.root_leaf, self.tail)
+
+    def row(self) -> StateRow:
+        """What a sweep stores."""
+        previous = bytes.fromhex(self.previous[7:])
+        return StateRow(
+            self.size, previous, self.ms, self.root_leaf, layout.encode_positions(self.tail)
+        )
+
+
+def load_edge(store: LogStore, txn: Any, number: int, size: int, tail: list[int]) -> Edge:
+    """The edge of a tree of `size` leaves, from its tail's entries and the roots of its full tiles."""
+
+    def read(level: int, index: int, width: int) -> list[Hash]:
+        if level == 0:
+            return [leaf_hash(store.record(txn, position).entry) for position in tail[:width]]
+        hashes = []
+        for child in range(index * layout.TILE_WIDTH, index * layout.TILE_WIDTH + width):
+            tile = txn.get(layout.tile_key(number, level - 1, child), db=store.db["tiles"])
+            if tile is None:
+                raise CorruptStore(f"tile {level - 1}/{child} of stream {number} is missing")
+            hashes.append(bytes(tile[-32:]))
+        return hashes
+
+    return Edge.load(size, read)
+
+
+class ProducerState:
+    """Which leaves a producer's sequences stand at: runs in memory, older ones in pages."""
+
+    __slots__ = ("last", "producer_id", "runs", "spill")
+
+    def __init__(self, producer_id: str, last: int, runs: list[Run]) -> None:
+        self.producer_id = producer_id
+        self.last = last
+        self.runs = runs
+        self.spill: list[list[Run]] = []
+
+    def add(self, leaf: int) -> None:
+        """The next sequence stands at `leaf`."""
+        self.last += 1
+        if self.runs:
+            first, start, count = self.runs[-1]
+            if start + count == leaf:
+                self.runs[-1] = Run(first, start, count + 1)
+                return
+        self.runs.append(Run(self.last, leaf, 1))
+        if len(self.runs) >= _MAX_RUNS:
+            self.spill.append(self.runs[: layout.RUNS_PER_PAGE])
+            self.runs = self.runs[layout.RUNS_PER_PAGE :]
+
+
+def _find_run(runs: list[Run], sequence: int) -> int | None:
+    at = bisect_right(runs, sequence, key=lambda run: run.first) - 1
+    if at < 0:
+        return None
+    run = runs[at]
+    return run.leaf + sequence - run.first if sequence < run.first + run.count else None
+
+
+class States:
+    """All streams: names for all of them, edges for those in use."""
+
+    def __init__(self, store: LogStore) -> None:
+        self._store = store
+        self.rows: dict[int, StreamRow] = {}
+        self.numbers: dict[str, int] = {}
+        for number, row in store.streams():
+            self.add_row(number, row)
+        self._hot: dict[int, StreamState] = {}
+        self._dirty: set[int] = set()
+        self._producers: dict[tuple[int, str], ProducerState] = {}
+        self._dirty_producers: set[tuple[int, str]] = set()
+        self._requests: dict[tuple[int, bytes], tuple[int, int]] = {}
+        self._oldest_request_day = 0
+        self.views: dict[int, StreamView] = {}
+
+    def add_row(self, number: int, row: StreamRow) -> None:
+        """A stream that exists from now on."""
+        self.rows[number] = row
+        self.numbers[row.stream_id] = number
+
+    @property
+    def dirty(self) -> int:
+        """Rows that a sweep would write."""
+        return len(self._dirty) + len(self._dirty_producers) + len(self._requests)
+
+    def get(self, number: int) -> StreamState:
+        """The state of a stream, loaded if need be and marked dirty."""
+        self._dirty.add(number)
+        state = self._hot.get(number)
+        if state is None:
+            state = self._hot[number] = self._load(number)
+        return state
+
+    def _load(self, number: int) -> StreamState:
+        with self._store.read() as txn:
+            data = txn.get(layout.u32(number), db=self._store.db["states"])
+            if data is None:
+                return StreamState(number, 0, "sha256:" + "0" * 64, 0, 0, [], Edge())
+            row = _decode_state(data)
+            tail = layout.decode_positions(row.tail)
+            edge = load_edge(self._store, txn, number, row.size, tail)
+        previous = "sha256:" + row.previous.hex()
+        return StreamState(number, row.size, previous, row.ms, row.root_leaf, tail, edge)
+
+    def publish(self, numbers: Iterator[int] | list[int]) -> None:
+        """Let other threads see the streams just committed."""
+        views = self.views
+        for number in numbers:
+            views[number] = self._hot[number].view()
+
+    def view(self, number: int) -> StreamView:
+        """The newest committed picture of a stream; may be called from any thread."""
+        view = self.views.get(number)
+        return view if view is not None else self._load(number).view()
+
+    def producer(self, number: int, producer_id: str) -> ProducerState | None:
+        """The state of a producer in a stream, None if it never wrote there."""
+        key = (number, producer_id)
+        state = self._producers.get(key)
+        if state is None:
+            with self._store.read() as txn:
+                data = txn.get(_producer_key(*key), db=self._store.db["producers"])
+            if data is None:
+                return None
+            row = _decode_producer(data)
+            state = self._producers[key] = ProducerState(row.producer_id, row.last, row.runs)
+        return state
+
+    def add_producer_event(self, number: int, producer_id: str, leaf: int) -> None:
+        """The producer's next sequence stands at `leaf`."""
+        key = (number, producer_id)
+        state = self.producer(number, producer_id)
+        if state is None:
+            state = self._producers[key] = ProducerState(producer_id, 0, [])
+        state.add(leaf)
+        self._dirty_producers.add(key)
+
+    def producer_leaf(self, number: int, producer_id: str, sequence: int) -> int:
+        """Where a sequence that was recorded stands. Raises: CorruptStore if nowhere."""
+        state = self.producer(number, producer_id)
+        if state is None or not 1 <= sequence <= state.last:
+            raise AssertionError("tlog: asked for a sequence that was never recorded")
+        for runs in (state.runs, *state.spill):
+            leaf = _find_run(runs, sequence)
+            if leaf is not None:
+                return leaf
+        with self._store.read() as txn:
+            cursor = txn.cursor(db=self._store.db["runs"])
+            prefix = _producer_key(number, producer_id)
+            found = cursor.set_range(prefix + layout.u64(sequence + 1))
+            if cursor.prev() if found else cursor.last():
+                key, value = cursor.item()
+                leaf = (
+                    _find_run(_decode_runs(value), sequence) if bytes(key[:-8]) == prefix else None
+                )
+                if leaf is not None:
+                    return leaf
+        raise CorruptStore(f"sequence {sequence} of producer {producer_id!r} has no recorded place")
+
+    def add_request(self, digest: bytes, ms: int, position: int, count: int) -> None:
+        """An Idempotency-Key was used for the `count` events that start at `position`."""
+        self._requests[(ms // _DAY_MS, digest)] = (position, count)
+
+    def request(self, digest: bytes, ms: int) -> tuple[int, int] | None:
+        """Position and count of the request that used this Idempotency-Key in the last 24 hours."""
+        day = ms // _DAY_MS
+        with self._store.read() as txn:
+            for key in ((day, digest), (day - 1, digest)):
+                found = self._requests.get(key)
+                if found is None:
+                    value = txn.get(layout.request_key(*key), db=self._store.db["requests"])
+                    if value is None:
+                        continue
+                    found = layout.read_request_value(value)
+                header = layout.CHUNK_HEADER.unpack_from(self._store.chunk(txn, found[0] >> 16))
+                if header[3] > ms - _DAY_MS:
+                    return found
+        return None
+
+    def sweep(self, txn: Any, ms: int) -> None:
+        """Write every dirty row in key order, within the commit's transaction."""
+        db = self._store.db
+        for number in sorted(self._dirty):
+            txn.put(layout.u32(number), _encode(self._hot[number].row()), db=db["states"])
+        for key in sorted(self._dirty_producers):
+            state = self._producers[key]
+            prefix = _producer_key(*key)
+            for page in state.spill:
+                txn.put(prefix + layout.u64(page[0].first), _encode(page), db=db["runs"])
+            row = ProducerRow(state.producer_id, state.last, state.runs)
+            txn.put(prefix, _encode(row), db=db["producers"])
+        for request in sorted(self._requests):
+            value = layout.request_value(*self._requests[request])
+            txn.put(layout.request_key(*request), value, db=db["requests"])
+        self._forget_old_requests(txn, ms // _DAY_MS)
+
+    def _forget_old_requests(self, txn: Any, day: int) -> None:
+        cursor = txn.cursor(db=self._store.db["requests"])
+        limit = layout.u32(max(day - 1, 0))
+        for _ in range(10_000):
+            if not cursor.first() or bytes(cursor.key()[:4]) >= limit:
+                return
+            cursor.delete()
+
+    def swept(self) -> None:
+        """The sweep is committed: nothing is dirty, idle streams may be forgotten."""
+        self._dirty.clear()
+        for key in self._dirty_producers:
+            self._producers[key].spill.clear()
+        self._dirty_producers.clear()
+        self._requests.clear()
+        if len(self._producers) > MAX_IDLE_STREAMS:
+            self._producers.clear()
+        if len(self._hot) > MAX_IDLE_STREAMS:
+            for number in list(self._hot)[: len(self._hot) // 2]:
+                if number != layout.ROOT_LOG:
+                    self.views.pop(number, None)
+                    del self._hot[number]
+
+
+def _producer_key(number: int, producer_id: str) -> bytes:
+    digest = hashlib.sha256(producer_id.encode()).digest()[:16]
+    return layout.producer_key(number, digest)

@@ -1,0 +1,93 @@
+"""The log's signing key and the one signer that may use it.
+
+Sign only what is committed: the signer looks at the guard, not at its caller. A root note is signed only for the root that
+the guard remembers; a stream's note only for a head whose inclusion in that root is shown. Tokens use other keys.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tlog.core.checkpoint import Checkpoint
+from tlog.core.hashes import Hash, leaf_hash
+from tlog.core.note import Signer, parse_skey, sign_note, vkey_for
+from tlog.core.proofs import verify_inclusion
+from tlog.errors import InvalidInput, Refused, VerificationError
+from tlog.sequencer.guard import GuardState
+
+_REMEMBERED_ROOTS = 4096
+
+
+def create_key(path: Path, name: str) -> Signer:
+    """Draw an Ed25519 seed and write it in Go's `PRIVATE+KEY+…` form, mode 0600. Raises: Refused if one exists."""
+    signer = Signer(name, os.urandom(32))
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError as error:
+        raise Refused("exists", f"{path} exists already; a key is never overwritten") from error
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(signer.skey + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return signer
+
+
+def load_key(path: Path) -> Signer:
+    """Read what `create_key` wrote. Raises: InvalidInput when it is missing or malformed."""
+    try:
+        text = path.read_text(encoding="ascii")
+    except FileNotFoundError as error:
+        raise InvalidInput("no-key", f"{path} is missing") from error
+    return parse_skey(text.rstrip("\n"))
+
+
+class LogSigner:
+    """Signs heads of one log, root and streams, if and only if the guard knows them."""
+
+    def __init__(self, signer: Signer, guarded: Callable[[], GuardState]) -> None:
+        self._signer = signer
+        self._guarded = guarded
+        # Newest roots signed by this process, size -> root, oldest first. Written by the writer thread.
+        self._signed: dict[int, Hash] = {}
+
+    @property
+    def origin(self) -> str:
+        """The log's origin, which is the key's name."""
+        return self._signer.name
+
+    @property
+    def vkey(self) -> str:
+        """The root log's verifier key."""
+        return self._signer.vkey
+
+    def stream_vkey(self, origin: str) -> str:
+        """The verifier key of a stream: the same raw key under the stream's origin."""
+        return vkey_for(origin, self._signer.public_key)
+
+    def sign_root(self, head: Checkpoint) -> bytes:
+        """The signed note of the root log's newest head. Raises: AssertionError if the guard disagrees."""
+        state = self._guarded()
+        if (head.origin, head.size, head.root) != (self.origin, state.root_size, state.root_hash):
+            raise AssertionError("tlog: asked to sign a root that the guard does not hold")
+        note = sign_note(head.body(), [self._signer])
+        self._signed[head.size] = head.root
+        if len(self._signed) > _REMEMBERED_ROOTS:
+            del self._signed[next(iter(self._signed))]
+        return note
+
+    def sign_stream(
+        self, head: Checkpoint, leaf_index: int, path: Sequence[Hash], root_size: int
+    ) -> bytes:
+        """The signed note of a stream's head that is leaf `leaf_index` of the root log.
+
+        `path` is its inclusion proof under the root of `root_size`, one that this process signed.
+        Raises: VerificationError when the head is not in the root log.
+        """
+        root = self._signed.get(root_size)
+        if root is None:
+            raise VerificationError
+        body = head.body()
+        verify_inclusion(leaf_hash(body), leaf_index, root_size, path, root)
+        return sign_note(body, [self._signer.renamed(head.origin)])
