@@ -1,7 +1,7 @@
 """The two hash functions of the tree with SHA-256: RFC 6962 section 2.1, RFC 9162 section 2.1.1.
 
-The prefixes 0x00 and 0x01 separate leaves from nodes: without them the 64 bytes under a node could be
-passed off as a leaf, and one root would have two trees.
+The prefixes 0x00 and 0x01 keep leaves and nodes apart: without them the 64 bytes under a node could
+be passed off as a leaf, and one root would have two trees.
 """
 
 from __future__ import annotations

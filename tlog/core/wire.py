@@ -1,7 +1,7 @@
 """The three spellings that everything on the wire is made of: decimal numbers, base64, hash text.
 
-Each value has exactly one accepted form, so that what is hashed or signed cannot be respelled: a text
-is matched, decoded and, where two texts could decode alike, encoded again and compared.
+Each value has exactly one accepted form, so that what is hashed or signed cannot be respelled: a
+text is matched, decoded and, where two texts could decode alike, encoded again and compared.
 
 Source: C2SP tlog-checkpoint and signed-note (decimal, base64); RFC 4648 section 4.
 """
