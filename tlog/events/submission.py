@@ -1,0 +1,276 @@
+"""From a decoded JSON value to a submission: one event without its flavour, checked, normalised.
+
+Source: design §2.3 (members), §2.4 (what is committed instead of written), §3 (faults and their
+pointers).
+In scope: every rule of the input that is not the form of one member: implied class, reserved types,
+two times of a surface, sizes, which values go to the entry and which to the commitment.
+Out of scope: authority, streams, pseudonyms, clocks: `tlog.sequencer`. The bytes of the entry:
+`tlog.events.splice`.
+
+HOT: once per event. The good path runs one `msgspec.convert` and cheap checks; every fault that the
+Struct describes is named by `tlog.events.diagnose`, which may be slow.
+
+Decided here, where the design is silent:
+- A tag given twice is refused: an index row per tag must mean one event, and the client has a
+  fault.
+- An empty `tags`, or a `context` with no plain member, leaves no member in the entry.
+- The id of an actor other than USER is written into the entry, so it is 1-128 printable ASCII like
+  other plain text.
+- A surface without a tier is recorded with tier 2, so that the velocity flag can be recomputed from
+  the entry.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType, ValidationError, convert
+from msgspec.json import encode
+
+from tlog.core.canonical import canonical
+from tlog.core.commitment import pointer_escape
+from tlog.core.record import AUDITAL_TYPES
+from tlog.core.wire import b64decode
+from tlog.errors import InvalidInput
+from tlog.events.diagnose import raise_fault
+from tlog.events.input import (
+    MAX_PAYLOAD,
+    STREAM_ID,
+    AuditalActor,
+    AuditalEvent,
+    Context,
+    SyenActor,
+    SyenEvent,
+)
+from tlog.events.surface import client_time, plain_surface
+
+RESERVED = "tlog."
+SALT_SIZE = 32
+MAX_PLAIN = 128  # characters of plain text in the entry
+
+_name = re.compile("[A-Za-z0-9._:/+-]+").fullmatch  # lengths are the Struct's
+_stream_id = re.compile(STREAM_ID).fullmatch
+
+_AUDITAL_ONLY = frozenset(AuditalEvent.__struct_encode_fields__) - frozenset(
+    SyenEvent.__struct_encode_fields__
+)
+
+# Attribute -> member, as the submitter of that flavour spells it.
+_SPELLING = {
+    flavour: dict(zip(flavour.__struct_fields__, flavour.__struct_encode_fields__, strict=True))
+    for flavour in (SyenEvent, AuditalEvent)
+}
+
+Event = SyenEvent | AuditalEvent
+
+
+class Submission(Struct, gc=False):
+    """One event as the rest of the log sees it. Absent is None; no client's spelling is left.
+
+    `context` and `surface` hold what the entry shows, keys in canonical order; `fields` everything
+    that is committed, as (JSON Pointer of RECORD, value), without the first ("", null), in no
+    order. `salt` is 32 bytes.
+    """
+
+    event_class: str
+    event_type: str
+    severity: str
+    stream_id: str | None
+    model_id: str | None
+    tags: list[str] | None
+    occurred_ms: int | None
+    actor_type: str | None
+    actor_id: str | None
+    subject_id: str | None
+    context: dict[str, str | bool] | None
+    surface: dict[str, str | int | bool] | None
+    velocity_flag: bool
+    producer_id: str | None
+    producer_sequence: int | None
+    salt: bytes | None
+    fields: list[tuple[str, Any]]
+    source: dict[str, Any]  # the decoded value; the caller must not change it
+
+    @property
+    def body(self) -> bytes:
+        """RFC 8785 of what the client sent, for exactly-once. Computed at each call."""
+        return canonical(self.source)
+
+
+def parse_event(value: Any, pointer: str = "") -> Submission:
+    """Check and normalise one event in either flavour. `value` comes from `strict_json.loads`.
+
+    Raises:
+        InvalidInput: missing-member, unknown-member, wrong-type, invalid-value,
+            unknown-event-class, reserved-event-type, invalid-time, invalid-salt or
+            payload-too-large. The error's pointer is `pointer` (where the event stands in the
+            request, "/17" in a batch) and the member in the submitter's spelling.
+    """
+    flavour = _flavour(value)
+    try:
+        event: Event | None = convert(value, flavour)
+    except ValidationError:
+        event = None
+    if event is None or not _alphabets(event):
+        raise_fault(value, flavour, pointer)
+
+    event_class = _event_class(event, pointer)
+    fields = _payload_fields(event.payload, pointer)
+    actor_type = actor_id = subject_id = context = surface = producer_id = sequence = None
+    if event.actor is not UNSET:
+        actor_type, actor_id = event.actor.type, event.actor.id
+        _commit_actor(event.actor, fields, pointer)
+    if event.subject_id is not UNSET:
+        subject_id = event.subject_id
+        fields.append(("/subject/id", subject_id))
+    if event.context is not UNSET:
+        context = _context(event.context, value["context"], fields)
+    if event.decision_surface is not UNSET:
+        at = _at(event, "decision_surface", pointer)
+        surface = plain_surface(event.decision_surface, fields, at)
+    if event.producer is not UNSET:
+        producer_id, sequence = event.producer.id, event.producer.sequence
+    return Submission(
+        event_class,
+        event.event_type,
+        event.severity,
+        None if event.stream_id is UNSET else event.stream_id,
+        None if event.model_id is UNSET else event.model_id,
+        None if event.tags is UNSET else _tags(event.tags, pointer),
+        None
+        if event.occurred_at is UNSET
+        else client_time(event.occurred_at, _at(event, "occurred_at", pointer)),
+        actor_type,
+        actor_id,
+        subject_id,
+        context,
+        surface,
+        surface is not None and surface.get("velocity_flag") is True,
+        producer_id,
+        sequence,
+        None if event.salt is UNSET else _salt(event.salt, pointer),
+        fields,
+        value,
+    )
+
+
+def _flavour(value: Any) -> type[SyenEvent] | type[AuditalEvent]:
+    # `event_type` decides, then `eventType`; without either, any member that only Audital spells
+    # so. The faults of an event are told in the spelling in which it was meant.
+    if type(value) is not dict or "event_type" in value or _AUDITAL_ONLY.isdisjoint(value):
+        return SyenEvent
+    return AuditalEvent
+
+
+def _at(event: Event, member: str, pointer: str) -> str:
+    return f"{pointer}/{_SPELLING[type(event)][member]}"
+
+
+def _alphabets(event: Event) -> bool:
+    """Whether the patterns of the Structs hold; which does not, `diagnose` says."""
+    surface, context = event.decision_surface, event.context
+    return (
+        event.event_type.isascii()
+        and event.event_type.isprintable()
+        and (event.model_id is UNSET or _name(event.model_id) is not None)
+        and (event.tags is UNSET or all(map(_name, event.tags)))
+        and (event.stream_id is UNSET or _stream_id(event.stream_id) is not None)
+        and (event.producer is UNSET or _name(event.producer.id) is not None)
+        and (surface is UNSET or _printable(surface.human_decision))
+        and (
+            context is UNSET
+            or (
+                _printable(context.cloud_provider)
+                and _printable(context.cloud_region)
+                and _printable(context.compliance_gate_result)
+                and _printable(context.model_version)
+            )
+        )
+    )
+
+
+def _printable(text: str | UnsetType) -> bool:
+    # Exactly U+0020 to U+007E: the ASCII characters that str.isprintable accepts.
+    return text is UNSET or (text.isascii() and text.isprintable())
+
+
+def _event_class(event: Event, pointer: str) -> str:
+    event_type = event.event_type
+    if event_type.startswith(RESERVED):
+        detail = f"types beginning {RESERVED!r} are the log's own"
+        raise InvalidInput("reserved-event-type", detail, _at(event, "event_type", pointer))
+    if event.event_class is not UNSET:
+        return event.event_class
+    implied = AUDITAL_TYPES.get(event_type)
+    if implied is None:
+        detail = "required, because this event type implies no class"
+        raise InvalidInput("missing-member", detail, _at(event, "event_class", pointer))
+    return implied
+
+
+def _payload_fields(payload: dict[str, Any], pointer: str) -> list[tuple[str, Any]]:
+    # Compact JSON in any order is as long as RFC 8785's but for the spelling of numbers, which
+    # grows less than eightfold (1e20 to 21 digits): only a payload that may be too large is put
+    # into canonical form.
+    if len(encode(payload)) > MAX_PAYLOAD // 8 and len(canonical(payload)) > MAX_PAYLOAD:
+        detail = f"more than {MAX_PAYLOAD} bytes in canonical form"
+        raise InvalidInput("payload-too-large", detail, f"{pointer}/payload")
+    return [
+        ("/payload/" + (pointer_escape(name) if "~" in name or "/" in name else name), member)
+        for name, member in payload.items()
+    ]
+
+
+def _commit_actor(
+    actor: SyenActor | AuditalActor, fields: list[tuple[str, Any]], pointer: str
+) -> None:
+    if actor.type == "USER":
+        fields.append(("/actor/id", actor.id))
+    elif len(actor.id) > MAX_PLAIN or not _printable(actor.id):
+        detail = "the id of an actor other than USER is 1-128 printable ASCII characters"
+        raise InvalidInput("invalid-value", detail, f"{pointer}/actor/id")
+    address = actor.ip_address
+    if isinstance(actor, SyenActor) and actor.ip_address_camel is not UNSET:
+        if address is not UNSET:
+            detail = "ip_address and ipAddress are the same member"
+            raise InvalidInput("invalid-value", detail, f"{pointer}/actor/ipAddress")
+        address = actor.ip_address_camel
+    if address is not UNSET:
+        fields.append(("/actor/ipAddress", address))
+
+
+def _context(
+    context: Context, source: dict[str, Any], fields: list[tuple[str, Any]]
+) -> dict[str, str | bool] | None:
+    plain: dict[str, str | bool] = {}
+    if context.cloud_provider is not UNSET:
+        plain["cloud_provider"] = context.cloud_provider
+    if context.cloud_region is not UNSET:
+        plain["cloud_region"] = context.cloud_region
+    if context.compliance_gate_result is not UNSET:
+        plain["compliance_gate_result"] = context.compliance_gate_result
+    if context.model_version is not UNSET:
+        plain["model_version"] = context.model_version
+    if context.pii_detected is not UNSET:
+        plain["pii_detected"] = context.pii_detected
+    if len(plain) != len(source):
+        for name, member in source.items():
+            if name not in plain:
+                fields.append(("/context/" + pointer_escape(name), member))
+    return plain or None
+
+
+def _tags(tags: list[str], pointer: str) -> list[str] | None:
+    if len(set(tags)) != len(tags):
+        index = next(index for index, tag in enumerate(tags) if tag in tags[:index])
+        raise InvalidInput("invalid-value", "this tag was given before", f"{pointer}/tags/{index}")
+    return tags or None
+
+
+def _salt(text: str, pointer: str) -> bytes:
+    try:
+        return b64decode(text, SALT_SIZE)
+    except InvalidInput:
+        detail = "must be the base64 of exactly 32 bytes"
+        raise InvalidInput("invalid-salt", detail, f"{pointer}/salt") from None
