@@ -1,0 +1,690 @@
+#!/usr/bin/env python3
+"""Verify a receipt, a batch answer or a proof package of a tlog, without trusting or importing tlog.
+
+    python verify.py FILE --vkey VKEY [--payload payload.json | --event event.json]
+                     [--genesis entry.json] [--witness VKEY]...
+
+FILE is the JSON that POST /events, POST /events/batch or GET /proof/{event_id} answered. VKEY is the key
+of the log, "<origin>+<8 hex>+<base64>"; it must come from somewhere else than the log. Needed: Python
+3.10 and `cryptography`. Exit status 0: everything below holds. 1: something is wrong, missing or not
+yet published; the last line says what.
+
+  [1] entry      the entry is one strict JSON object in RFC 8785 form, of exactly three members, and its
+                 record fits schema 1
+  [2] hashes     block_hash = SHA-256(entry), leaf_hash = SHA-256(00 || entry) (RFC 6962), and every
+                 member of FILE that repeats the entry says the same
+  [3] identity   position and time inside the event id are those of the entry; leaf 0 opens the stream
+  [4] stream     leaf and path give the root of the stream's tree (RFC 6962, 2.1.1), lengths exact; a
+                 batch gives it with its range proof; in a package the stream's note says just that
+  [5] label      the stream's origin is <log origin>/streams/<label>, and the label may be this stream's
+  [6] root log   the note of the root log carries the log's signature (C2SP signed-note, Ed25519)
+  [7] position   the leaf of the root log is exactly the head of the stream, and is under that note
+  [8] payload    the submitter's own values and salt give the commitment in the entry   (if given)
+  [9] witnesses  each given witness cosigned the root (C2SP tlog-cosignature)           (if given)
+
+Not checked here: RFC 3161 timestamps in `anchors` (`openssl ts -verify`), a quorum of witnesses, and
+that the log shows everybody the same tree, which is what witnesses are for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import binascii
+import hashlib
+import json
+import re
+import sys
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from itertools import pairwise
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+
+class NotVerifiedError(Exception):
+    """The file does not prove what it says. The text tells an auditor why."""
+
+
+def demand(condition: object, why: str) -> None:
+    if not condition:
+        raise NotVerifiedError(why)
+
+
+def get(container: object, name: str, kind: type) -> object:
+    """A member of a JSON object, of exactly this type: to Python True is an int, here it is not."""
+    demand(type(container) is dict, f"an object with {name!r} is missing")
+    demand(name in container, f"{name!r} is missing")
+    demand(type(container[name]) is kind, f"{name!r} is not of type {kind.__name__}")
+    return container[name]
+
+
+def natural(container: object, name: str) -> int:
+    value = get(container, name, int)
+    demand(0 <= value < 2**63, f"{name!r} is out of range")
+    return value
+
+
+# --- JSON: strict parser, RFC 8785 writer -------------------------------------------------------------
+
+
+def parse_json(data: bytes) -> object:
+    """Parse UTF-8 JSON; refuse what two parsers could read in two ways."""
+
+    def members(pairs: list) -> dict:
+        demand(len(dict(pairs)) == len(pairs), "a JSON object has a member twice")
+        return dict(pairs)
+
+    def integer(digits: str) -> int:
+        demand(len(digits) <= 17 and abs(int(digits)) < 2**53, "an integer is beyond 2^53 - 1")
+        return int(digits)
+
+    def constant(name: str) -> None:
+        raise NotVerifiedError(f"{name} is not JSON")
+
+    try:
+        text = data.decode("utf-8")
+        return json.loads(
+            text, object_pairs_hook=members, parse_int=integer, parse_constant=constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise NotVerifiedError(f"not JSON in UTF-8: {error}") from None
+
+
+def canonical(value: object) -> bytes:
+    """RFC 8785. Integers, strings, booleans, arrays, objects as in entries; null and fractions as in payloads."""
+    try:
+        return _jcs(value).encode("utf-8")
+    except (UnicodeEncodeError, RecursionError):
+        raise NotVerifiedError("text with half a surrogate pair, or JSON nested too deep") from None
+
+
+def _jcs(value: object) -> str:
+    if value is None or type(value) is bool:
+        return json.dumps(value)
+    if type(value) is int:
+        demand(abs(value) < 2**53, "an integer is beyond 2^53 - 1")
+        return str(value)
+    if type(value) is float:
+        return _number(value)
+    if type(value) is str:
+        # Python escapes exactly what RFC 8785, 3.2.2.2 escapes, in the same spelling.
+        return json.dumps(value, ensure_ascii=False)
+    if type(value) is list:
+        return "[" + ",".join([_jcs(item) for item in value]) + "]"
+    demand(type(value) is dict, "a value that JSON does not have")
+    names = sorted(value, key=lambda name: name.encode("utf-16-be"))  # 3.2.3: UTF-16 code units
+    return "{" + ",".join([_jcs(name) + ":" + _jcs(value[name]) for name in names]) + "}"
+
+
+def _number(value: float) -> str:
+    """ECMAScript Number::toString, RFC 8785, 3.2.2.3: Python's repr has the same digits."""
+    demand(value - value == 0, "a number is not finite")
+    if value == 0:
+        return "0"
+    sign, figures, exponent = Decimal(repr(value)).normalize().as_tuple()
+    digits, minus = "".join(map(str, figures)), "-" if sign else ""
+    point = len(digits) + exponent  # the value is 0.digits * 10^point
+    if len(digits) <= point <= 21:
+        return minus + digits + "0" * (point - len(digits))
+    if 0 < point <= 21:
+        return minus + digits[:point] + "." + digits[point:]
+    if -6 < point <= 0:
+        return minus + "0." + "0" * -point + digits
+    fraction = "." + digits[1:] if len(digits) > 1 else ""
+    return f"{minus}{digits[0]}{fraction}e{point - 1:+d}"
+
+
+def unbase64(text: object, length: int | None = None) -> bytes:
+    """Standard base64 in its one canonical spelling."""
+    demand(type(text) is str, "base64 is missing")
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise NotVerifiedError("not base64") from None
+    demand(base64.b64encode(data).decode() == text, "base64 in another than its canonical spelling")
+    demand(length is None or len(data) == length, f"base64 of other than {length} bytes")
+    return data
+
+
+# --- RFC 6962 trees -----------------------------------------------------------------------------------
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    return hashlib.sha256(b"\x00" + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def hashes(container: object, name: str) -> list[bytes]:
+    values = get(container, name, list)
+    demand(len(values) <= 64, f"{name!r} has more than 64 hashes")
+    return [unbase64(value, 32) for value in values]
+
+
+def root_from_path(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
+    """The root that a leaf and its path give: RFC 9162, 2.1.3.2."""
+    demand(0 <= index < size, "the leaf is not inside the tree")
+    node, last, result = index, size - 1, leaf
+    for sibling in path:
+        demand(last > 0, "the path is too long")
+        if node % 2 == 1 or node == last:
+            result = node_hash(sibling, result)
+            while node % 2 == 0 and node != 0:
+                node, last = node >> 1, last >> 1
+        else:
+            result = node_hash(result, sibling)
+        node, last = node >> 1, last >> 1
+    demand(last == 0, "the path is too short")
+    return result
+
+
+def root_from_range(leaves: list[bytes], first: int, size: int, left: list, right: list) -> bytes:
+    """The root from leaves [first, first + n) and the maximal complete subtrees left and right of them."""
+    end, outside = first + len(leaves), left + right
+    demand(0 <= first < end <= size, "the range is not inside the tree")
+    taken = 0
+
+    def root(low: int, high: int) -> bytes:
+        nonlocal taken
+        width = high - low
+        if (high <= first or low >= end) and width & (width - 1) == 0:
+            demand(taken < len(outside), "the range proof is too short")
+            taken += 1
+            return outside[taken - 1]
+        if width == 1:
+            return leaves[low - first]
+        middle = low + (1 << (width - 1).bit_length() - 1)  # largest power of two below width
+        return node_hash(root(low, middle), root(middle, high))
+
+    result = root(0, size)
+    demand(taken == len(outside) and len(left) == first.bit_count(), "the range proof is too long")
+    return result
+
+
+# --- C2SP signed notes, checkpoints, cosignatures --------------------------------------------------------
+
+
+# Points of order 1, 2, 4, 8 by their y: under such a key a signature proves nothing.
+P = 2**255 - 19
+SMALL_ORDER = {
+    0,
+    1,
+    P - 1,
+    0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7,
+    0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+}
+
+
+class Key:
+    """A vkey, `<name>+<8 hex>+<base64>`; the hex is SHA-256(name || 0x0A || type || key)[:4]."""
+
+    def __init__(self, vkey: str, kind: int) -> None:
+        parts = vkey.split("+", 2)
+        demand(len(parts) == 3, "the vkey is not name+id+base64")
+        material = unbase64(parts[2], 33)
+        demand(material[0] == kind, f"the vkey is not of type {kind}")
+        self.name, self.raw, self.id = parts[0], material[1:], key_id(parts[0], material)
+        demand(parts[1] == self.id.hex(), "the id in the vkey does not belong to the key")
+        y = int.from_bytes(self.raw, "little") % 2**255
+        demand(y < P and y not in SMALL_ORDER, "the vkey holds a key that must not be used")
+
+    def under(self, name: str) -> Key:
+        """The log's one key signs every stream's note too, there named like the stream's origin."""
+        material = b"\x01" + self.raw
+        encoded = base64.b64encode(material).decode()
+        return Key(f"{name}+{key_id(name, material).hex()}+{encoded}", 1)
+
+    def verify(self, signature: bytes, message: bytes) -> None:
+        try:
+            Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, message)
+        except InvalidSignature:
+            raise NotVerifiedError(f"a signature of {self.name} does not verify") from None
+
+
+def key_id(name: str, material: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + material).digest()[:4]
+
+
+def note_signatures(note: str, key: Key) -> tuple[bytes, list[bytes]]:
+    """The text of a note and this key's signatures in it, not yet verified. Every line must be well formed."""
+    demand(not re.search("[\x00-\x09\x0b-\x1f]", note), "a control character in a note")
+    text, separator, block = note.rpartition("\n\n")
+    demand(separator and block.endswith("\n"), "a note has no signatures")
+    found = []
+    for line in block[:-1].split("\n"):
+        parts = re.fullmatch("\u2014 ([^\\s+]+) ([A-Za-z0-9+/=]+)", line)
+        demand(parts, "a signature line of a note is malformed")
+        blob = unbase64(parts[2])
+        demand(len(blob) > 4, "a signature line of a note is too short")
+        if (parts[1], blob[:4]) == (key.name, key.id):
+            found.append(blob[4:])
+    demand(found, f"{key.name} has not signed the note")
+    return (text + "\n").encode(), found
+
+
+def open_checkpoint(note: object, key: Key) -> tuple[int, bytes]:
+    """Size and root of a checkpoint signed by `key`, of the origin that is the key's name."""
+    demand(type(note) is str, "the checkpoint is missing")
+    text, signatures = note_signatures(note, key)
+    for signature in signatures:
+        key.verify(signature, text)
+    lines = text.decode().split("\n")
+    demand(len(lines) == 4 and lines[3] == "", "a checkpoint has not exactly three lines")
+    demand(lines[0] == key.name, "a checkpoint is of another origin")
+    demand(re.fullmatch("0|[1-9][0-9]{0,18}", lines[1]), "the size in a checkpoint is malformed")
+    return int(lines[1]), unbase64(lines[2], 32)
+
+
+def cosignature_times(note: str, witness: Key) -> list[int]:
+    """The times, in Unix seconds, at which a witness says it saw the checkpoint (`cosignature/v1`)."""
+    text, signatures = note_signatures(note, witness)
+    times = []
+    for blob in signatures:
+        time = int.from_bytes(blob[:8], "big")
+        witness.verify(blob[8:], b"cosignature/v1\ntime %d\n" % time + text)
+        times.append(time)
+    return times
+
+
+# --- The record of an entry, schema 1 ------------------------------------------------------------------
+
+NAME = "[a-z0-9][a-z0-9._-]{0,62}"
+PLAIN = "[A-Za-z0-9._:/+-]"
+PRINTABLE = "[ -~]{1,128}"
+TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
+HASH = "sha256:[0-9a-f]{64}"
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+ULID = f"[0-7][{CROCKFORD}]{{25}}"
+
+# A regular expression stands for text, a type for a value of that type, a dict for an object with just
+# these members; "?" marks a member that may be absent.
+RECORD = {
+    "v": int,
+    "id": f"evt_{ULID}",
+    "streamId": f"{NAME}:{NAME}:{NAME}",
+    "chainPosition": int,
+    "organisationId": NAME,
+    "eventClass": "EXECUTION|OUTCOME|ACCESS|DATA|INTENT|ANALYSIS|DETECTION|RESPONSE|CONTAINMENT|ERADICATION|RECOVERY",
+    "eventType": PRINTABLE,
+    "severity": "DEBUG|INFO|WARNING|ERROR|CRITICAL",
+    "commitment": {"fields": int, "root": HASH},
+    "modelId?": PLAIN + "{1,128}",
+    "tags?": list,
+    "occurredAt?": TIME,
+    "clockSkew?": bool,
+    "actor?": {"type": "USER|SERVICE|AGENT|SYSTEM", "id": PRINTABLE},
+    "subject?": f"sub_{ULID}",
+    "agent?": {"id": PRINTABLE, "codeHash": PRINTABLE, "session": PRINTABLE, "assurance": "self"},
+    "context?": {
+        "model_version?": PRINTABLE,
+        "compliance_gate_result?": PRINTABLE,
+        "pii_detected?": bool,
+        "cloud_provider?": PRINTABLE,
+        "cloud_region?": PRINTABLE,
+    },
+    "decisionSurface?": {
+        "human_decision?": PRINTABLE,
+        "presentation_timestamp?": TIME,
+        "signoff_timestamp?": TIME,
+        "decision_complexity_tier?": int,
+        "dwell_ms?": int,
+        "velocity_flag?": bool,
+    },
+    "producer?": {"id": PLAIN + "{1,128}", "sequence": int},
+    "system?": dict,
+}
+
+
+def fits(value: object, shape: object, where: str) -> None:
+    """Demand that a value has its shape in RECORD."""
+    if type(shape) is str:
+        demand(type(value) is str and re.fullmatch(shape, value), f"{where} is malformed")
+    elif type(shape) is not dict:
+        demand(type(value) is shape, f"{where} is not of type {shape.__name__}")
+    else:
+        demand(type(value) is dict, f"{where} is not an object")
+        names = {name.rstrip("?") for name in shape}
+        demand(set(value) <= names, f"{where} has a member that schema 1 does not know")
+        for name, inner in shape.items():
+            plain = name.rstrip("?")
+            demand(plain in value or name != plain, f"{where} lacks {plain}")
+            if plain in value:
+                fits(value[plain], inner, f"{where}.{plain}")
+
+
+def only_integers(value: object) -> None:
+    """Entries hold no fractions and no null."""
+    demand(value is not None and type(value) is not float, "a number that is no integer, or a null")
+    for inner in value.values() if type(value) is dict else value if type(value) is list else ():
+        only_integers(inner)
+
+
+def milliseconds(time: str) -> int:
+    demand(re.fullmatch(TIME, time), "a time is malformed")
+    try:
+        moment = datetime.strptime(time, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    except ValueError:
+        raise NotVerifiedError("a time is not in the calendar") from None
+    return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(milliseconds=1)
+
+
+def check_surface(surface: dict) -> None:
+    """The time a human took, and whether that was too little, follow from the two times in the entry."""
+    times = [surface.get("presentation_timestamp"), surface.get("signoff_timestamp")]
+    tier = surface.get("decision_complexity_tier", 2)
+    demand(tier in (1, 2, 3), "the complexity tier is not 1, 2 or 3")
+    if None in times:
+        demand(not surface.get("velocity_flag"), "a velocity flag without the two times")
+        return
+    dwell = milliseconds(times[1]) - milliseconds(times[0])
+    demand(surface.get("dwell_ms") == dwell, "dwell_ms is not the time between the two times")
+    fast = dwell < {1: 500, 2: 2_000, 3: 10_000}[tier]
+    demand(surface.get("velocity_flag") is fast, "velocity_flag does not follow from dwell_ms")
+
+
+# --- The steps -----------------------------------------------------------------------------------------
+
+
+class Event:
+    """One receipt or package: its JSON object, the bytes of its entry, and what they say."""
+
+    def __init__(self, document: dict) -> None:
+        self.document = document
+        self.entry = unbase64(document.get("entry"))
+        self.members = parse_json(self.entry)
+        self.leaf = leaf_hash(self.entry)
+
+
+def check_entry(event: Event) -> str:
+    """[1] The stored bytes are an entry: strict JSON, RFC 8785, three members, a record of schema 1."""
+    demand(len(event.entry) < 65_536, "the entry has 65,536 bytes or more")
+    members = event.members
+    demand(type(members) is dict, "the entry is not a JSON object")
+    demand(set(members) == {"payload", "previousHash", "timestamp"}, "not exactly three members")
+    demand(canonical(members) == event.entry, "the entry is not in RFC 8785 form")
+    only_integers(members)
+    fits(members, {"payload": dict, "previousHash": HASH, "timestamp": TIME}, "entry")
+    event.record = members["payload"]
+    schema = natural(event.record, "v")
+    if schema != 1:
+        return f"{len(event.entry)} bytes, canonical; schema {schema}: content NOT UNDERSTOOD"
+    fits(event.record, RECORD, "record")
+    demand(
+        all(re.fullmatch(PLAIN + "{1,64}", str(t)) for t in event.record.get("tags", [])), "tags"
+    )
+    check_surface(event.record.get("decisionSurface", {}))
+    return f"{len(event.entry)} bytes, canonical, {event.record['eventClass']} {event.record['eventType']}"
+
+
+def check_hashes(event: Event) -> str:
+    """[2] Hashes of the stored bytes, and the members of FILE that repeat what the entry says."""
+    record, document = event.record, event.document
+    surface = record.get("decisionSurface")
+    block = "sha256:" + hashlib.sha256(event.entry).hexdigest()
+    same = {
+        "block_hash": block,
+        "previous_hash": event.members["previousHash"],
+        "leaf_hash": base64.b64encode(event.leaf).decode(),
+    }
+    for name in same:
+        get(document, name, str)
+    same["timestamp"] = event.members["timestamp"]
+    for name, member in {
+        "event_id": "id",
+        "stream_id": "streamId",
+        "sequence_counter": "chainPosition",
+    }.items():
+        same[name] = record.get(member)
+    same["velocity_flag_triggered"] = (surface or {}).get("velocity_flag", False)
+    for name, value in same.items():
+        # Compared as canonical JSON: to Python, 1 == True == 1.0.
+        if name in document:
+            demand(canonical(document[name]) == canonical(value), f"{name} differs from the entry")
+    if "version" in document:
+        shown = document.get("decision_surface")
+        demand(canonical(shown) == canonical(surface), "decision_surface differs from the entry")
+    return f"block {block}"
+
+
+def check_identity(event: Event) -> str:
+    """[3] The id locates the entry: 2 zero bits, 48 bits milliseconds, 32 bits stream, 48 bits leaf."""
+    identity = get(event.record, "id", str)
+    demand(re.fullmatch(f"evt_{ULID}", identity), "the event id is malformed")
+    number = 0
+    for character in identity[4:]:
+        number = number << 5 | CROCKFORD.index(character)
+    event.stream_number, event.index = number >> 48 & 0xFFFF_FFFF, number & (1 << 48) - 1
+    demand(number >> 80 == milliseconds(event.members["timestamp"]), "id and timestamp differ")
+    demand(natural(event.record, "chainPosition") == event.index, "id and chainPosition differ")
+    tenant = get(event.record, "streamId", str).partition(":")[0]
+    demand(get(event.record, "organisationId", str) == tenant, "organisationId is not the tenant")
+    opens = get(event.record, "eventType", str) == "tlog.stream.opened"
+    zeros = event.members["previousHash"] == "sha256:" + "0" * 64
+    demand(opens == zeros == (event.index == 0), "leaf 0, and only leaf 0, opens the stream")
+    return (
+        f"leaf {event.index} of stream number {event.stream_number}, {event.members['timestamp']}"
+    )
+
+
+def check_path(event: Event) -> str:
+    """[4] for one event: its path gives the root of the stream's tree."""
+    proof = get(event.document, "inclusion", dict)
+    demand(natural(proof, "leaf_index") == event.index, "leaf_index is not the entry's position")
+    size = natural(proof, "tree_size")
+    root = root_from_path(event.leaf, event.index, size, hashes(proof, "hashes"))
+    event.head = (get(proof, "origin", str), size, root)
+    return f"under {size} leaves, root {base64.b64encode(root).decode()}"
+
+
+def check_range(events: list[Event], head: dict, proof: dict) -> tuple[str, int, bytes]:
+    """[4] for the new events of one stream in a batch: they are consecutive, and give the head's root."""
+    first, last, size = natural(proof, "first"), natural(proof, "last"), natural(proof, "tree_size")
+    demand([e.index for e in events] == list(range(first, last + 1)), "not the leaves of the range")
+    for before, after in pairwise(events):
+        link = "sha256:" + hashlib.sha256(before.entry).hexdigest()
+        demand(after.members["previousHash"] == link, "the chain of the batch is broken")
+    leaves = [event.leaf for event in events]
+    root = root_from_range(leaves, first, size, hashes(proof, "left"), hashes(proof, "right"))
+    demand(natural(head, "tree_size") == size, "head and range are of different sizes")
+    demand(unbase64(head.get("root_hash"), 32) == root, "the range does not give root_hash")
+    return get(head, "origin", str), size, root
+
+
+def check_stream_note(event: Event, log: Key) -> str:
+    """[4] A package holds the stream's own signed head: it says exactly what the path gives."""
+    origin, size, root = event.head
+    note = open_checkpoint(event.document.get("checkpoint"), log.under(origin))
+    demand(note == (size, root), "the stream's checkpoint is not the head that the path gives")
+    return "the log signed this head of the stream"
+
+
+def check_label(origin: str, event: Event, log: Key, genesis: bytes | None) -> str:
+    """[5] Which stream an origin stands for: by its public label, or by the nonce in its first entry."""
+    stream, prefix = event.record["streamId"], f"{log.name}/streams/"
+    demand(origin.startswith(prefix), "the origin of the stream is not under this log's")
+    label = origin[len(prefix) :]
+    public = label == stream.replace(":", "/")
+    demand(public or re.fullmatch("[a-z2-7]{52}", label), "the label is not one of this stream")
+    if event.index == 0:
+        genesis = event.entry
+    if genesis is None:
+        return f"{label} is the stream's name" if public else f"{label}; private, no genesis given"
+    record = get(parse_json(genesis), "payload", dict)
+    demand(record.get("streamId") == stream, "the genesis is of another stream")
+    system = get(record, "system", dict)
+    demand(system.get("streamId") == stream, "the genesis names another stream")
+    demand(system.get("origin") == log.name, "the genesis is of another log")
+    demand(system.get("label") == label, "the label is not that of the genesis")
+    demand(system.get("streamNumber") == event.stream_number, "the id has another stream number")
+    text = b"tlog/stream-label/v1\0" + stream.encode() + b"\0" + unbase64(system.get("nonce"), 32)
+    derived = base64.b32encode(hashlib.sha256(text).digest()).decode().lower().rstrip("=")
+    demand(public or derived == label, "the label does not come from stream id and nonce")
+    return f"{label}, as the genesis says"
+
+
+def check_root_log(head: tuple[str, int, bytes], proof: dict, log: Key) -> tuple[str, str]:
+    """[6] [7] The root log's note is signed, and the head of the stream is a leaf under it."""
+    size, root = open_checkpoint(proof.get("checkpoint"), log)
+    origin, stream_size, stream_root = head
+    body = f"{origin}\n{stream_size}\n{base64.b64encode(stream_root).decode()}\n".encode()
+    index = natural(proof, "leaf_index")
+    demand(natural(proof, "tree_size") == size, "the path is for another size than the note's")
+    computed = root_from_path(leaf_hash(body), index, size, hashes(proof, "hashes"))
+    demand(computed == root, "the head of the stream is not under the root log's note")
+    return (
+        f"{size} leaves, signed by {log.name}",
+        f"the stream's head is leaf {index} of the root log",
+    )
+
+
+def committed(event: dict) -> dict[str, object]:
+    """Pointer and value of everything that is committed of an event as it was submitted."""
+    actor, context = event.get("actor", {}), event.get("context", {})
+    surface = event.get("decision_surface", event.get("decisionSurface", {}))
+    plain = set(RECORD["context?"])
+    fields = {f"/payload/{escape(name)}": value for name, value in event["payload"].items()}
+    fields |= {f"/context/{escape(n)}": v for n, v in context.items() if f"{n}?" not in plain}
+    optional = {
+        "/actor/id": actor.get("id") if actor.get("type") == "USER" else None,
+        "/actor/ipAddress": actor.get("ip_address", actor.get("ipAddress")),
+        "/subject/id": event.get("subject_id", event.get("subjectId")),
+        "/decisionSurface/explainability_artifact_hash": surface.get(
+            "explainability_artifact_hash"
+        ),
+    }
+    return fields | {name: value for name, value in optional.items() if value is not None}
+
+
+def escape(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")  # RFC 6901
+
+
+def check_payload(event: Event, fields: dict[str, object]) -> str:
+    """[8] leaf_i = JCS([salt_i, pointer_i, value_i]); salts are SHAKE-256 output of the master salt."""
+    ordered = sorted({"": None, **fields}.items(), key=lambda field: field[0].encode())
+    count = len(ordered)
+    master = unbase64(event.document.get("salt"), 32)
+    stream = hashlib.shake_256(b"tlog/field-salt/v1\0" + master).digest(18 * count)
+    leaves = []
+    for number, (pointer, value) in enumerate(ordered):
+        salt = base64.urlsafe_b64encode(stream[18 * number : 18 * number + 18]).decode()
+        leaves.append(leaf_hash(canonical([salt, pointer, value])))
+    root = "sha256:" + root_from_range(leaves, 0, count, [], []).hex()
+    demand(event.record["commitment"]["fields"] == count, "another number of fields was committed")
+    demand(event.record["commitment"]["root"] == root, "other values than these were committed")
+    return f"{count - 1} values and the salt give commitment {root}"
+
+
+# --- Reading the file -----------------------------------------------------------------------------------
+
+
+def say(step: int, text: str) -> None:
+    print(f"[{step}] ok  {text}")
+
+
+def verify_one(document: dict, log: Key, genesis: bytes | None) -> tuple[Event, list[str]]:
+    """Steps 1 to 7 for a receipt or a package."""
+    if "version" in document:
+        demand(get(document, "version", int) == 1, "a proof package of another version")
+    event = Event(document)
+    say(1, check_entry(event))
+    say(2, check_hashes(event))
+    say(3, check_identity(event))
+    say(4, check_path(event))
+    if "version" in document:
+        say(4, check_stream_note(event, log))
+    say(5, check_label(event.head[0], event, log, genesis))
+    demand("root" in document, "no root: not published yet, so its position is NOT SHOWN")
+    root = get(document, "root", dict)
+    for step, text in zip((6, 7), check_root_log(event.head, root, log), strict=True):
+        say(step, text)
+    if document.get("anchors"):
+        print(f"[-] not checked: {len(document['anchors'])} RFC 3161 anchor(s)")
+    return event, [root["checkpoint"]]
+
+
+def verify_batch(answer: dict, log: Key, genesis: bytes | None) -> list[str]:
+    """Steps 1 to 7 for a batch: new events by range, replayed ones each by its own path."""
+    notes, new = [], {}
+    heads, ranges = get(answer, "heads", dict), get(answer, "ranges", dict)
+    for number, receipt in enumerate(get(answer, "receipts", list)):
+        print(f"receipts[{number}]")
+        if get(receipt, "replayed", bool):
+            notes += verify_one(receipt, log, genesis)[1]
+            continue
+        event = Event(receipt)
+        for step, check in enumerate((check_entry, check_hashes, check_identity), 1):
+            say(step, check(event))
+        new.setdefault(event.record["streamId"], []).append(event)
+    demand(
+        set(heads) == set(ranges) == set(new), "heads, ranges and new receipts name other streams"
+    )
+    for stream, events in new.items():
+        print(f"stream {stream}")
+        head = check_range(events, get(heads, stream, dict), get(ranges, stream, dict))
+        say(4, f"leaves {events[0].index} to {events[-1].index} of {head[1]} give the root")
+        for event in events:
+            label = check_label(head[0], event, log, genesis)
+        say(5, label)
+        root = get(heads[stream], "root", dict)
+        for step, text in zip((6, 7), check_root_log(head, root, log), strict=True):
+            say(step, text)
+        notes.append(root["checkpoint"])
+    return notes
+
+
+def read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def verify(options: argparse.Namespace) -> None:
+    log = Key(options.vkey, 1)
+    document = parse_json(read(options.file))
+    demand(type(document) is dict, "FILE is not a JSON object")
+    genesis = read(options.genesis) if options.genesis else None
+    if "receipts" in document:
+        demand(not (options.payload or options.event), "give the payload with a single receipt")
+        notes = verify_batch(document, log, genesis)
+    else:
+        event, notes = verify_one(document, log, genesis)
+        if options.payload or options.event:
+            given = parse_json(read(options.payload or options.event))
+            submitted = {"payload": given} if options.payload else given
+            get(submitted, "payload", dict)
+            say(8, check_payload(event, committed(submitted)))
+        else:
+            print("[8] not checked: no payload given")
+    for vkey in options.witness:
+        for note in set(notes):
+            times = cosignature_times(note, Key(vkey, 4))
+            moment = datetime.fromtimestamp(min(times), timezone.utc).isoformat()
+            say(9, f"{vkey.split('+')[0]} cosigned the root at {moment}")
+    if not options.witness:
+        print("[9] not checked: no witness given")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Verify a receipt, batch answer or proof package.")
+    parser.add_argument("file")
+    parser.add_argument("--vkey", required=True, help="the log's key, from a source you trust")
+    values = parser.add_mutually_exclusive_group()
+    values.add_argument("--payload", help="JSON of the payload, when nothing else was committed")
+    values.add_argument("--event", help="JSON of the whole event as it was submitted")
+    parser.add_argument("--genesis", help="the entry at leaf 0 of the stream, exact bytes")
+    parser.add_argument("--witness", action="append", default=[], help="vkey of a witness (type 4)")
+    try:
+        verify(parser.parse_args())
+    except NotVerifiedError as fault:
+        print(f"NOT VERIFIED: {fault}")
+        return 1
+    print("VERIFIED")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
