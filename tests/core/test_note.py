@@ -139,6 +139,7 @@ BAD_NAMES = {
     "line-separator": "\u2028a",
     "control": "a\x01b",
     "lone-surrogate": "a\ud800",
+    "last-surrogate": "a\udfff",
 }
 
 
