@@ -50,8 +50,9 @@ test: lint ## lint, then every test with branch coverage; under 15 minutes on tw
 demo: setup ## a real classifier, several hundred decisions, every proof checked, one byte changed and found
 	$(BIN)/tlog demo
 
+KILLS ?= 200
 faults: setup ## the long fault run: 200 kills under load, and errors injected at every write and sync
-	TLOG_KILLS=200 HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -rs -m faults
+	KILLS=$(KILLS) HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -rs -m faults
 
 bench: setup ## throughput and latency, with the disk's own sync latency beside them
 	$(BIN)/python -m tests.bench
