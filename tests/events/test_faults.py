@@ -8,7 +8,7 @@ the rules: the Structs, the cheap checks of `submission`, and `diagnose`.
 from __future__ import annotations
 
 import copy
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import msgspec
 import pytest
@@ -316,6 +316,29 @@ def test_whatever_stands_anywhere_is_accepted_or_named(event: Any) -> None:
         if ("event_type" in event) == (flavour is schema.SyenEvent):
             with pytest.raises(AssertionError, match="has no fault"):
                 diagnose.raise_fault(event, flavour, "")
+
+
+class _Request(msgspec.Struct):
+    part: Annotated[str, msgspec.Meta(pattern="^[a-z]+$")]
+    note: Any = None
+    count: Annotated[int, msgspec.Meta(ge=1)] | msgspec.UnsetType = msgspec.UNSET
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "pointer"),
+    [
+        ({"part": "A"}, "invalid-value", "/part"),
+        ({"part": 1}, "wrong-type", "/part"),
+        ({}, "missing-member", "/part"),
+        ({"part": "a", "note": [], "count": 0}, "invalid-value", "/count"),
+    ],
+)
+def test_any_request_that_is_a_struct_can_be_diagnosed(
+    value: dict[str, Any], kind: str, pointer: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        diagnose.raise_fault(value, _Request, "")
+    assert (caught.value.kind, caught.value.pointer) == (kind, pointer)
 
 
 def test_audital_sample_is_the_same_event() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from tests.events.samples import AUDITAL, SYEN, audital, syen_events
 from tlog.core.canonical import canonical
 from tlog.core.record import AUDITAL_TYPES
-from tlog.events.submission import Submission, parse_event
+from tlog.events.submission import Submission, canonical_body, parse_event
 
 BARE: dict[str, Any] = {"event_class": "DATA", "event_type": "dataset.queried", "payload": {}}
 
@@ -184,9 +184,9 @@ def test_a_payload_member_may_have_any_name() -> None:
 
 def test_body_is_what_the_client_sent() -> None:
     for event in (SYEN, AUDITAL):
-        assert parse_event(event).body == canonical(event)
-        assert json.loads(parse_event(event).body) == event
-    assert parse_event(SYEN).body != parse_event(AUDITAL).body
+        assert canonical_body(parse_event(event)) == canonical(event)
+        assert json.loads(canonical_body(parse_event(event))) == event
+    assert canonical_body(parse_event(SYEN)) != canonical_body(parse_event(AUDITAL))
 
 
 @given(syen_events)

@@ -1,4 +1,4 @@
-"""Name the fault of an event that does not fit its Struct: kind, sentence and JSON Pointer.
+"""Name the fault of an event, or another request, that does not fit its Struct: kind, sentence and JSON Pointer.
 
 In scope: the slow path. msgspec has already refused the value, or a cheap check of `submission`
 has; this walks the same Struct again and stops at the first fault, members in the order of the
@@ -117,6 +117,8 @@ def _string(value: str, kind: inspect.StrType, pattern: str | None, pointer: str
     # fullmatch: `$` in Python also matches before a final newline.
     if pattern is not None and re.fullmatch(pattern, value) is None:
         raise InvalidInput("invalid-value", f"must match {pattern}", pointer)
+    if kind.pattern is not None and re.search(kind.pattern, value) is None:
+        raise InvalidInput("invalid-value", f"must match {kind.pattern}", pointer)
 
 
 def _limit(length: int, limit: int | None, what: str, pointer: str) -> None:

@@ -17,9 +17,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.json import Encoder
 
+from tlog.core.canonical import canonical
 from tlog.core.entry import MAX_ENTRY
 from tlog.core.times import format_ms
-from tlog.core.wire import hash_text
+from tlog.core.wire import b64encode, hash_text
 from tlog.errors import InvalidInput
 from tlog.events.submission import RESERVED, Submission
 
@@ -28,6 +29,11 @@ SCHEMA = 1
 # Longest that splice adds: position and its comma, clockSkew, event id, block hash, time, and some
 # to spare.
 _SPLICED = 256
+
+# What stands round the members of each part.
+_HEAD = b'{"payload":{%b"chainPosition":'
+_MIDDLE = b',%b,"id":"'
+_TAIL = b'",%b,"previousHash":"'
 
 _encode = Encoder().encode
 
@@ -86,7 +92,7 @@ def _head(sub: Submission, agent: bytes | None, pseudonym: str | None) -> bytes:
         actor = _encode(member)[1:-1] + b","
     if agent is not None:
         actor += b'"agent":' + agent + b","
-    return b'{"payload":{' + actor + b'"chainPosition":'
+    return _HEAD % actor
 
 
 def _middle(sub: Submission, fields: int, root: bytes) -> bytes:
@@ -97,7 +103,7 @@ def _middle(sub: Submission, fields: int, root: bytes) -> bytes:
         members["decisionSurface"] = sub.surface
     members["eventClass"] = sub.event_class
     members["eventType"] = sub.event_type
-    return b"," + _encode(members)[1:-1] + b',"id":"'
+    return _MIDDLE % _encode(members)[1:-1]
 
 
 def _tail(sub: Submission, stream_id: str, tenant: str, subject: str | None) -> bytes:
@@ -116,7 +122,73 @@ def _tail(sub: Submission, stream_id: str, tenant: str, subject: str | None) -> 
     if sub.tags is not None:
         members["tags"] = sub.tags
     members["v"] = SCHEMA
-    return b'",' + _encode(members)[1:] + b',"previousHash":"'
+    return _TAIL % _encode(members)[1:]
+
+
+def system_segments(
+    *,
+    stream_id: str,
+    event_class: str,
+    event_type: str,
+    system: dict[str, Any],
+    fields: int,
+    root: bytes,
+) -> Segments:
+    """The same for an entry of the log's own; `system` is any JSON object of integers and text."""
+    if not event_type.startswith(RESERVED):
+        raise AssertionError("tlog: an entry of the log's own has a type of the log's own")
+    middle = {
+        "commitment": {"fields": fields, "root": hash_text(root)},
+        "eventClass": event_class,
+        "eventType": event_type,
+    }
+    tail = {
+        "organisationId": stream_id.partition(":")[0],
+        "severity": "INFO",
+        "streamId": stream_id,
+        "system": system,
+        "v": SCHEMA,
+    }
+    return Segments(_HEAD % b"", _MIDDLE % canonical(middle)[1:-1], _TAIL % canonical(tail)[1:])
+
+
+def genesis_segments(
+    *,
+    origin: str,
+    vkey: str,
+    stream_id: str,
+    stream_number: int,
+    label: str,
+    nonce: bytes,
+    public: bool,
+    root_size: int,
+    root_hash: bytes,
+    fields: int,
+    root: bytes,
+) -> Segments:
+    """Leaf 0 of a stream. `origin` and `vkey` are the log's, `nonce` is the label's, 32 bytes.
+
+    `root_size` and `root_hash` are a head of the root log: the stream was not opened before it.
+    """
+    system = {
+        "origin": origin,
+        "streamId": stream_id,
+        "streamNumber": stream_number,
+        "label": label,
+        "nonce": b64encode(nonce),
+        "visibility": "public" if public else "private",
+        "schema": SCHEMA,
+        "keys": [vkey],
+        "root": {"size": root_size, "hash": b64encode(root_hash)},
+    }
+    return system_segments(
+        stream_id=stream_id,
+        event_class="INTENT",
+        event_type="tlog.stream.opened",
+        system=system,
+        fields=fields,
+        root=root,
+    )
 
 
 def splice(

@@ -26,7 +26,7 @@ import re
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType, ValidationError, convert
-from msgspec.json import encode
+from msgspec.json import Encoder
 
 from tlog.core.canonical import canonical
 from tlog.core.commitment import pointer_escape
@@ -50,6 +50,7 @@ SALT_SIZE = 32
 MAX_PLAIN = 128  # characters of plain text in the entry
 
 _name = re.compile("[A-Za-z0-9._:/+-]+").fullmatch  # lengths are the Struct's
+_encode = Encoder().encode
 _stream_id = re.compile(STREAM_ID).fullmatch
 
 _AUDITAL_ONLY = frozenset(AuditalEvent.__struct_encode_fields__) - frozenset(
@@ -91,11 +92,6 @@ class Submission(Struct, gc=False):
     salt: bytes | None
     fields: list[tuple[str, Any]]
     source: dict[str, Any]  # the decoded value; the caller must not change it
-
-    @property
-    def body(self) -> bytes:
-        """RFC 8785 of what the client sent, for exactly-once. Computed at each call."""
-        return canonical(self.source)
 
 
 def parse_event(value: Any, pointer: str = "") -> Submission:
@@ -153,6 +149,11 @@ def parse_event(value: Any, pointer: str = "") -> Submission:
         fields,
         value,
     )
+
+
+def canonical_body(sub: Submission) -> bytes:
+    """RFC 8785 of what the client sent, for exactly-once. Not kept: few events need it."""
+    return canonical(sub.source)
 
 
 def _flavour(value: Any) -> type[SyenEvent] | type[AuditalEvent]:
@@ -213,7 +214,7 @@ def _payload_fields(payload: dict[str, Any], pointer: str) -> list[tuple[str, An
     # Compact JSON in any order is as long as RFC 8785's but for the spelling of numbers, which
     # grows less than eightfold (1e20 to 21 digits): only a payload that may be too large is put
     # into canonical form.
-    if len(encode(payload)) > MAX_PAYLOAD // 8 and len(canonical(payload)) > MAX_PAYLOAD:
+    if len(_encode(payload)) > MAX_PAYLOAD // 8 and len(canonical(payload)) > MAX_PAYLOAD:
         detail = f"more than {MAX_PAYLOAD} bytes in canonical form"
         raise InvalidInput("payload-too-large", detail, f"{pointer}/payload")
     return [
