@@ -106,7 +106,9 @@ class _Stream:
     def producer(self, sequence: int, producer_id: str, number: int) -> None:
         expected = self.producers.get(producer_id, 0) + 1
         if number != expected:
-            self.fail(sequence, "producer", f"{producer_id} sent {number} where {expected} must follow")
+            self.fail(
+                sequence, "producer", f"{producer_id} sent {number} where {expected} must follow"
+            )
         self.producers[producer_id] = number
 
     def payload(self, located: Located, entry: Entry, vault: Vault) -> None:
@@ -120,7 +122,9 @@ class _Stream:
         except Refused:
             self.withheld += 1
         except (CorruptStore, VerificationError):
-            self.fail(located.index, "payload", "the stored payload is not what the entry commits to")
+            self.fail(
+                located.index, "payload", "the stored payload is not what the entry commits to"
+            )
 
     def blame(self) -> None:
         """Name the entries behind broken links.
@@ -225,9 +229,13 @@ def _check_tiles(check: _Stream, edge: Edge, first: int, leaves: list[Hash]) -> 
             row = bytes(stored)
             wrong = first
             if level == 0:
-                differing = (i for i, leaf in enumerate(leaves) if row[32 * i : 32 * i + 32] != leaf)
+                differing = (
+                    i for i, leaf in enumerate(leaves) if row[32 * i : 32 * i + 32] != leaf
+                )
                 wrong = first + next(differing, 0)
-            check.fail(wrong, "tile", f"tile {level}/{index} does not hold the hashes of the entries")
+            check.fail(
+                wrong, "tile", f"tile {level}/{index} does not hold the hashes of the entries"
+            )
     edge.drop()
 
 
@@ -252,7 +260,9 @@ def _link_of(reader: Reader, number: int, start: int) -> str:
     return "sha256:" + hashlib.sha256(before).hexdigest()
 
 
-def verify_root_log(reader: Reader, vkey: str, *, progress: Progress | None = None) -> list[Failure]:
+def verify_root_log(
+    reader: Reader, vkey: str, *, progress: Progress | None = None
+) -> list[Failure]:
     """Check the root log: its leaves against the streams' sizes, its tiles, its root, every published note."""
     number = layout.ROOT_LOG
     view = reader.source.view(number)
@@ -280,7 +290,9 @@ def verify_root_log(reader: Reader, vkey: str, *, progress: Progress | None = No
     return check.failures
 
 
-def _check_note(check: _Stream, verifier: Any, published: tuple[int, bytes], root: Hash, origin: str) -> None:
+def _check_note(
+    check: _Stream, verifier: Any, published: tuple[int, bytes], root: Hash, origin: str
+) -> None:
     size, note = published
     try:
         head, _ = open_checkpoint(note, [verifier], origin)

@@ -74,6 +74,50 @@ def init_log(directory: Path, origin: str) -> str:
     return signer.vkey
 
 
+def declare_or_open_stream(
+    directory: Path, stream_id: str, *, public: bool, deadline: float
+) -> bool:
+    """Open a stream in DIR; beside a running server, declare it and wait for the server to open it.
+
+    `deadline` is of `time.monotonic`. Returns whether the stream is open by then.
+    Raises: Refused (exists, reserved-tenant), InvalidInput.
+    """
+    try:
+        log = Log(directory)
+    except Refused as error:
+        if error.kind != "in-use":
+            raise
+        return _declare(directory, stream_id, public=public, deadline=deadline)
+    try:
+        log.start()
+        log.open_stream(stream_id, public=public)
+    finally:
+        log.close()
+    return True
+
+
+def _declare(directory: Path, stream_id: str, *, public: bool, deadline: float) -> bool:
+    check_stream_name(stream_id)
+    accounts = Accounts.open(directory / "accounts")
+    store = LogStore.open(directory / "log", readonly=True)
+    try:
+        accounts.declare_stream(stream_id, public=public)
+        while time.monotonic() < deadline:
+            if any(row.stream_id == stream_id for _, row in store.streams()):
+                return True
+            time.sleep(0.1)
+        return False
+    finally:
+        store.close()
+        accounts.close()
+
+
+def check_stream_name(stream_id: str) -> None:
+    """Raises: InvalidInput when outside the grammar, Refused (reserved-tenant) for the log's own tenant."""
+    if parse_stream_id(stream_id).tenant == "tlog":
+        raise Refused("reserved-tenant", "the tenant tlog is the log's own")
+
+
 class Log:
     """An open log. `start` begins to commit; `close` commits what is waiting and releases everything."""
 
@@ -148,6 +192,21 @@ class Log:
         prefix = tenant + ":"
         return [name for name in list(self.states.numbers) if name.startswith(prefix)]
 
+    def prefix(self, stream_id: str) -> str:
+        """The path of a stream's public log surface; the root log's for a stream that does not exist."""
+        number = self.states.numbers.get(stream_id)
+        return "/" if number is None else f"/streams/{self.states.rows[number].label}/"
+
+    def stream_count(self, tenant: str) -> int:
+        """How many streams a tenant has."""
+        return len(self.streams_of(tenant))
+
+    def last_sequence(self, stream_id: str, producer_id: str) -> int:
+        """The newest sequence of a producer in a stream, 0 if it never wrote there."""
+        number = self.states.numbers.get(stream_id)
+        state = None if number is None else self.states.producer(number, producer_id)
+        return 0 if state is None else state.last
+
     async def append(
         self,
         events: Sequence[Prepared],
@@ -188,11 +247,17 @@ class Log:
 
     def open_stream(self, stream_id: str, *, public: bool = False) -> None:
         """Open a stream explicitly. Raises: Refused (exists, reserved-tenant), InvalidInput."""
-        if parse_stream_id(stream_id).tenant == "tlog":
-            raise Refused("reserved-tenant", "the tenant tlog is the log's own")
+        check_stream_name(stream_id)
         if self.stream_exists(stream_id):
             raise Refused("exists", f"the stream {stream_id} exists already")
         self.append_now([], {stream_id: self.preparer.opening(stream_id, public=public)})
+
+    async def open_declared_streams(self) -> None:
+        """Open the streams that `tlog stream create` declared beside this process."""
+        for stream_id, public in self.accounts.declared_streams():
+            if not self.stream_exists(stream_id):
+                await self.append([], {stream_id: self.preparer.opening(stream_id, public=public)})
+            self.accounts.forget_declaration(stream_id)
 
     def _fail(self, error: BaseException) -> None:
         self.failure = error

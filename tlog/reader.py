@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
 
 from tlog.core.checkpoint import Checkpoint, parse_checkpoint
 from tlog.core.hashes import Hash, leaf_hash
@@ -29,6 +30,8 @@ from tlog.store.environment import LogStore
 from tlog.store.layout import CHUNK_HEADER, Record, StreamRow, read_record
 from tlog.store.lookup import position_of, positions_of_bundle
 
+T = TypeVar("T")
+
 _EDGES = 1024  # streams whose right edge is kept, about 4 KiB each
 _CATCH_UP = 4 * layout.TILE_WIDTH
 
@@ -44,7 +47,8 @@ class Source(NamedTuple):
     head: Callable[[], Head]
 
 
-class Located(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Located:
     """One stored event. `position` is its place in the journal."""
 
     stream: int
@@ -170,9 +174,11 @@ class Reader:
         _check(lambda: verify_consistency(old, new, proof, old_root, new_root), number)
         return new, proof
 
-    def stream_head(self, number: int) -> tuple[Checkpoint, Inclusion, Head]:
+    def stream_head(
+        self, number: int, view: StreamView | None = None
+    ) -> tuple[Checkpoint, Inclusion, Head]:
         """A stream's newest head, its proof in the root log, and the signed root that covers it."""
-        view = self.source.view(number)
+        view = view or self.source.view(number)
         head = self.source.head()
         checkpoint = Checkpoint(self.origin(number), view.size, view.root)
         proof = self.inclusion(layout.ROOT_LOG, view.root_leaf, head.root.size)
@@ -235,8 +241,8 @@ class Reader:
         return size
 
     def _with_nodes(
-        self, number: int, work: Callable[[_Nodes], Any], view: StreamView | None = None
-    ) -> Any:
+        self, number: int, work: Callable[[_Nodes], T], view: StreamView | None = None
+    ) -> T:
         with self._store.read() as txn:
             edge = self._edge(txn, number, view or self.source.view(number))
             return work(_Nodes(self._store, txn, number, edge))

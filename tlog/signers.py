@@ -90,4 +90,4 @@ class LogSigner:
             raise VerificationError
         body = head.body()
         verify_inclusion(leaf_hash(body), leaf_index, root_size, path, root)
-        return sign_note(body, [self._signer.renamed(head.origin)])
+        return sign_note(body, [self._signer.under(head.origin)])

@@ -66,7 +66,7 @@ class Placed(msgspec.Struct, gc=False):
     velocity_flag: bool
 
 
-class Replayed(NamedTuple):
+class Replayed(msgspec.Struct, frozen=True):
     """An event that was recorded by an earlier request."""
 
     stream: int

@@ -106,6 +106,15 @@ class Sequencer:
         """Events that wait for a commit."""
         return self._waiting_events
 
+    @property
+    def status(self) -> str:
+        """`ok`, or why no events are taken: `failed`, `stopping`, `disk-full`."""
+        if self._failed:
+            return "failed"
+        if self._stopping:
+            return "stopping"
+        return "disk-full" if self._disk_full else "ok"
+
     def submit(self, batch: Batch) -> None:
         """Hand over a batch; its `done` is called on the writer thread.
 

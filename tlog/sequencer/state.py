@@ -108,9 +108,9 @@ class ProducerState:
         """The next sequence stands at `leaf`."""
         self.last += 1
         if self.runs:
-            first, start, count = self.runs[-1]
-            if start + count == leaf:
-                self.runs[-1] = Run(first, start, count + 1)
+            first, start, length = self.runs[-1]
+            if start + length == leaf:
+                self.runs[-1] = Run(first, start, length + 1)
                 return
         self.runs.append(Run(self.last, leaf, 1))
         if len(self.runs) >= _MAX_RUNS:
@@ -123,7 +123,7 @@ def _find_run(runs: list[Run], sequence: int) -> int | None:
     if at < 0:
         return None
     run = runs[at]
-    return run.leaf + sequence - run.first if sequence < run.first + run.count else None
+    return run.leaf + sequence - run.first if sequence < run.first + run.length else None
 
 
 class States:

@@ -140,11 +140,11 @@ class StateRow(msgspec.Struct, array_like=True):
 
 
 class Run(NamedTuple):
-    """Sequences `first … first + count - 1` of a producer stand at consecutive leaves from `leaf`."""
+    """Sequences `first … first + length - 1` of a producer stand at consecutive leaves from `leaf`."""
 
     first: int
     leaf: int
-    count: int
+    length: int
 
 
 class ProducerRow(msgspec.Struct, array_like=True):
@@ -176,7 +176,7 @@ def decode_positions(data: bytes) -> list[int]:
     return positions
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One record of a chunk. `sealed` is the vault's blob; `mac` and `request` are None where absent."""
 
     kind: int

@@ -1,0 +1,7 @@
+"""`python -m tlog`."""
+
+import sys
+
+from tlog.cli import main
+
+sys.exit(main())

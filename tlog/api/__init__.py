@@ -1,0 +1,1 @@
+"""HTTP: handlers parse, make one call, encode. The only package that imports aiohttp's server."""

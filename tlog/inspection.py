@@ -1,0 +1,103 @@
+"""A log directory opened to be judged: read-only, beside a running server or without one, signing nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from tlog import config as settings
+from tlog.core.checkpoint import Checkpoint
+from tlog.errors import CorruptStore, TlogError
+from tlog.fsck import Failure, Progress, Report, verify_root_log, verify_stream
+from tlog.keys import FileKey
+from tlog.reader import Reader, Source
+from tlog.sequencer.loop import Head
+from tlog.sequencer.recover import replay
+from tlog.sequencer.state import States
+from tlog.store import layout
+from tlog.store.environment import LogStore
+from tlog.store.layout import CommitRow
+from tlog.vault import Vault
+
+# A running server may sweep while its journal is replayed here; then the two do not fit and it is tried again.
+_ATTEMPTS = 5
+
+
+class Inspection:
+    """One look at a log. Without the vault's key, payloads are not compared with their commitments."""
+
+    def __init__(
+        self, store: LogStore, states: States, row: CommitRow, vault: Vault | None
+    ) -> None:
+        self._store = store
+        self._vault = vault
+        identity = store.log_row()
+        self.vkey = identity.vkey
+        self.root_size = row.root_size
+        root = Checkpoint(identity.origin, row.root_size, row.root_hash)
+        head = Head(row.number, row.ms, root, b"")
+        # The recorded root is the claim; what the leaves give is compared with it.
+        states.views[layout.ROOT_LOG] = states.view(layout.ROOT_LOG)._replace(root=row.root_hash)
+        self._states = states
+        self._reader = Reader(
+            Source(store, identity.origin, states.rows, states.numbers, states.view, lambda: head)
+        )
+
+    @classmethod
+    def open(cls, directory: Path, environ: Mapping[str, str]) -> Inspection:
+        """Open DIR. Raises: InvalidInput (not-initialised), CorruptStore."""
+        config = settings.load(directory, environ)
+        store = LogStore.open(directory / "log", readonly=True)
+        try:
+            states, row = _load(store)
+            vault_key = directory / config.vault_key
+            vault = (
+                Vault.open(directory / "keys", FileKey(vault_key)) if vault_key.exists() else None
+            )
+            return cls(store, states, row, vault)
+        except BaseException:
+            store.close()
+            raise
+
+    def __enter__(self) -> Inspection:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._vault is not None:
+            self._vault.close()
+        self._store.close()
+
+    def streams(self) -> list[str]:
+        """All stream ids, in order of opening."""
+        return [row.stream_id for number, row in sorted(self._states.rows.items()) if number]
+
+    def verify(self, stream_id: str, progress: Progress | None = None) -> Report:
+        """Judge one stream. Raises: Refused (not-found)."""
+        return verify_stream(self._reader, stream_id, vault=self._vault, progress=progress)
+
+    def verify_root(self, progress: Progress | None = None) -> list[Failure]:
+        """Judge the root log and every published note."""
+        return verify_root_log(self._reader, self.vkey, progress=progress)
+
+
+def _load(store: LogStore) -> tuple[States, CommitRow]:
+    for attempt in range(_ATTEMPTS):
+        row = store.commit_row()
+        if row is None:
+            raise CorruptStore("the store has no commit: its creation was cut off")
+        states = States(store)
+        try:
+            replay(store, states, store.log_row().origin, row, judge=False)
+        except TlogError:
+            now = store.commit_row()
+            if attempt + 1 < _ATTEMPTS and now is not None and now.swept != row.swept:
+                continue
+            raise
+        return states, row
+    raise CorruptStore("the log changes faster than it can be read")

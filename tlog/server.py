@@ -1,0 +1,59 @@
+"""`tlog serve`: the process. Opens the log, serves HTTP, stops cleanly, and ends at once when the writer fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from tlog.api.app import make_app
+from tlog.log import Log
+
+logger = logging.getLogger(__name__)
+
+# The writer thread and the event loop take turns on the interpreter's lock: at the default of 5 ms
+# one waits too long for the other (measured: 8,700 against 11,500 single events per second).
+_SWITCH_INTERVAL = 0.0002
+
+
+def serve(directory: Path, host: str, port: int) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code. 70 means the writer failed and start-up must judge."""
+    import uvloop
+
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+    return uvloop.run(_serve(directory, host, port))
+
+
+async def _serve(directory: Path, host: str, port: int) -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def failed(error: BaseException) -> None:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(stop.set)
+
+    log = Log(directory, fatal=failed)
+    log.start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    runner = web.AppRunner(
+        make_app(log), access_log=None, handle_signals=False, shutdown_timeout=5.0
+    )
+    await runner.setup()
+    await web.TCPSite(runner, host, port, backlog=1024, reuse_address=True).start()
+    # What lives for ever need not be walked by every collection (p99 27 → 15 ms).
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    addresses = ", ".join(f"http://{a[0]}:{a[1]}" for a in runner.addresses)
+    print(f"serving {log.config.origin} on {addresses}\nvkey {log.vkey}", flush=True)
+    await stop.wait()
+    await runner.cleanup()
+    await loop.run_in_executor(None, log.close)
+    return 70 if log.failure is not None else 0
