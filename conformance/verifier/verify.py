@@ -1,29 +1,28 @@
 #!/usr/bin/env python3
 """Verify a receipt, a batch answer or a proof package of a tlog, without trusting or importing tlog.
 
-    python verify.py FILE --vkey VKEY [--payload payload.json | --event event.json]
-                     [--genesis entry.json] [--witness VKEY]...
+    python verify.py FILE --vkey VKEY [--payload payload.json] [--genesis entry.json] [--witness VKEY]...
 
-FILE is the JSON that POST /events, POST /events/batch or GET /proof/{event_id} answered. VKEY is the key
-of the log, "<origin>+<8 hex>+<base64>"; it must come from somewhere else than the log. Needed: Python
-3.10 and `cryptography`. Exit status 0: everything below holds. 1: something is wrong, missing or not
-yet published; the last line says what.
+FILE is what POST /events, POST /events/batch or GET /proof/{event_id} answered. VKEY is the log's key,
+"<origin>+<8 hex>+<base64>", from another source than the log. payload.json is the event as submitted,
+or its payload alone when nothing else of it was committed. Exit status 0: all holds; 1: something is
+wrong, missing or not yet published, and the last line says what. Python 3.10 and `cryptography`.
 
-  [1] entry      the entry is one strict JSON object in RFC 8785 form, of exactly three members, and its
-                 record fits schema 1
-  [2] hashes     block_hash = SHA-256(entry), leaf_hash = SHA-256(00 || entry) (RFC 6962), and every
-                 member of FILE that repeats the entry says the same
+  [1] entry      one strict JSON object in RFC 8785 form; three members; its record fits schema 1
+  [2] hashes     block_hash = SHA-256(entry), leaf_hash = SHA-256(00 || entry) (RFC 6962); what FILE
+                 repeats of the entry is equal to it
   [3] identity   position and time inside the event id are those of the entry; leaf 0 opens the stream
-  [4] stream     leaf and path give the root of the stream's tree (RFC 6962, 2.1.1), lengths exact; a
-                 batch gives it with its range proof; in a package the stream's note says just that
-  [5] label      the stream's origin is <log origin>/streams/<label>, and the label may be this stream's
+  [4] stream     leaf and path (of a batch: range proof) give the root of the stream's tree, lengths
+                 exact; in a package the log's signed note of the stream says just that
+  [5] label      the stream's origin is <log origin>/streams/<label>; the label may be this stream's,
+                 and with its genesis entry: is
   [6] root log   the note of the root log carries the log's signature (C2SP signed-note, Ed25519)
-  [7] position   the leaf of the root log is exactly the head of the stream, and is under that note
+  [7] position   a leaf under that note is exactly the head of the stream
   [8] payload    the submitter's own values and salt give the commitment in the entry   (if given)
   [9] witnesses  each given witness cosigned the root (C2SP tlog-cosignature)           (if given)
 
-Not checked here: RFC 3161 timestamps in `anchors` (`openssl ts -verify`), a quorum of witnesses, and
-that the log shows everybody the same tree, which is what witnesses are for.
+Not checked: RFC 3161 timestamps in `anchors` (`openssl ts -verify`), quorums, and that the log shows
+everybody the same tree, which is what witnesses are for.
 """
 
 from __future__ import annotations
@@ -38,6 +37,7 @@ import sys
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -80,24 +80,22 @@ def parse_json(data: bytes) -> object:
         demand(len(digits) <= 17 and abs(int(digits)) < 2**53, "an integer is beyond 2^53 - 1")
         return int(digits)
 
-    def constant(name: str) -> None:
-        raise NotVerifiedError(f"{name} is not JSON")
+    def fraction(text: str) -> float:
+        demand(abs(float(text)) < 2**53, "a number is beyond 2^53 - 1")  # NaN and Infinity as well
+        return float(text)
 
+    hooks = {"object_pairs_hook": members, "parse_int": integer}
     try:
-        text = data.decode("utf-8")
-        return json.loads(
-            text, object_pairs_hook=members, parse_int=integer, parse_constant=constant
-        )
+        value = json.loads(data.decode(), parse_float=fraction, parse_constant=fraction, **hooks)
+        json.dumps(value, ensure_ascii=False).encode()  # fails for half a surrogate pair
+        return value
     except (ValueError, RecursionError) as error:
         raise NotVerifiedError(f"not JSON in UTF-8: {error}") from None
 
 
 def canonical(value: object) -> bytes:
     """RFC 8785. Integers, strings, booleans, arrays, objects as in entries; null and fractions as in payloads."""
-    try:
-        return _jcs(value).encode("utf-8")
-    except (UnicodeEncodeError, RecursionError):
-        raise NotVerifiedError("text with half a surrogate pair, or JSON nested too deep") from None
+    return _jcs(value).encode()
 
 
 def _jcs(value: object) -> str:
@@ -119,21 +117,18 @@ def _jcs(value: object) -> str:
 
 
 def _number(value: float) -> str:
-    """ECMAScript Number::toString, RFC 8785, 3.2.2.3: Python's repr has the same digits."""
-    demand(value - value == 0, "a number is not finite")
-    if value == 0:
-        return "0"
+    """ECMAScript Number::toString (RFC 8785, 3.2.2.3); Python's repr has the same digits."""
     sign, figures, exponent = Decimal(repr(value)).normalize().as_tuple()
-    digits, minus = "".join(map(str, figures)), "-" if sign else ""
+    digits, minus = "".join(map(str, figures)), "-" if sign and value else ""
     point = len(digits) + exponent  # the value is 0.digits * 10^point
-    if len(digits) <= point <= 21:
-        return minus + digits + "0" * (point - len(digits))
+    if not value:
+        return "0"
     if 0 < point <= 21:
-        return minus + digits[:point] + "." + digits[point:]
+        digits = digits.ljust(point, "0")
+        return minus + digits[:point] + ("." + digits[point:] if digits[point:] else "")
     if -6 < point <= 0:
         return minus + "0." + "0" * -point + digits
-    fraction = "." + digits[1:] if len(digits) > 1 else ""
-    return f"{minus}{digits[0]}{fraction}e{point - 1:+d}"
+    return f"{minus}{digits[0]}{'.' if digits[1:] else ''}{digits[1:]}e{point - 1:+d}"
 
 
 def unbase64(text: object, length: int | None = None) -> bytes:
@@ -205,18 +200,12 @@ def root_from_range(leaves: list[bytes], first: int, size: int, left: list, righ
     return result
 
 
-# --- C2SP signed notes, checkpoints, cosignatures --------------------------------------------------------
-
+# --- C2SP signed notes, checkpoints, cosignatures -----------------------------------------------------
 
 # Points of order 1, 2, 4, 8 by their y: under such a key a signature proves nothing.
 P = 2**255 - 19
-SMALL_ORDER = {
-    0,
-    1,
-    P - 1,
-    0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7,
-    0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
-}
+SMALL_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+SMALL_ORDER = {0, 1, P - 1, SMALL_8, P - SMALL_8}
 
 
 class Key:
@@ -294,77 +283,75 @@ def cosignature_times(note: str, witness: Key) -> list[int]:
 
 NAME = "[a-z0-9][a-z0-9._-]{0,62}"
 PLAIN = "[A-Za-z0-9._:/+-]"
-PRINTABLE = "[ -~]{1,128}"
+PRINTABLE = r'"([ !#-\[\]-~]|\\["\\]){1,128}"'  # U+0020 to U+007E, as JSON spells it
 TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
 HASH = "sha256:[0-9a-f]{64}"
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 ULID = f"[0-7][{CROCKFORD}]{{25}}"
 
-# A regular expression stands for text, a type for a value of that type, a dict for an object with just
-# these members; "?" marks a member that may be absent.
-RECORD = {
-    "v": int,
-    "id": f"evt_{ULID}",
-    "streamId": f"{NAME}:{NAME}:{NAME}",
-    "chainPosition": int,
-    "organisationId": NAME,
-    "eventClass": "EXECUTION|OUTCOME|ACCESS|DATA|INTENT|ANALYSIS|DETECTION|RESPONSE|CONTAINMENT|ERADICATION|RECOVERY",
-    "eventType": PRINTABLE,
-    "severity": "DEBUG|INFO|WARNING|ERROR|CRITICAL",
-    "commitment": {"fields": int, "root": HASH},
-    "modelId?": PLAIN + "{1,128}",
-    "tags?": list,
-    "occurredAt?": TIME,
-    "clockSkew?": bool,
-    "actor?": {"type": "USER|SERVICE|AGENT|SYSTEM", "id": PRINTABLE},
-    "subject?": f"sub_{ULID}",
-    "agent?": {"id": PRINTABLE, "codeHash": PRINTABLE, "session": PRINTABLE, "assurance": "self"},
-    "context?": {
-        "model_version?": PRINTABLE,
-        "compliance_gate_result?": PRINTABLE,
-        "pii_detected?": bool,
-        "cloud_provider?": PRINTABLE,
-        "cloud_region?": PRINTABLE,
-    },
-    "decisionSurface?": {
-        "human_decision?": PRINTABLE,
-        "presentation_timestamp?": TIME,
-        "signoff_timestamp?": TIME,
-        "decision_complexity_tier?": int,
-        "dwell_ms?": int,
-        "velocity_flag?": bool,
-    },
-    "producer?": {"id": PLAIN + "{1,128}", "sequence": int},
-    "system?": dict,
-}
+# Member, "?" if it may be absent, and the form of its JSON. Inside an object: where the object is there.
+SCHEMA = f"""
+v 1
+id "evt_{ULID}"
+streamId "{NAME}:{NAME}:{NAME}"
+chainPosition [0-9]+
+organisationId "{NAME}"
+eventClass "(EXECUTION|OUTCOME|ACCESS|DATA|INTENT|ANALYSIS|DETECTION|RESPONSE|CONTAINMENT|ERADICATION|RECOVERY)"
+eventType {PRINTABLE}
+severity "(DEBUG|INFO|WARNING|ERROR|CRITICAL)"
+commitment.fields [1-9][0-9]*
+commitment.root "{HASH}"
+modelId? "{PLAIN}{{1,128}}"
+tags? \\["{PLAIN}{{1,64}}"(,"{PLAIN}{{1,64}}"){{0,31}}\\]
+occurredAt? "{TIME}"
+clockSkew? true
+actor.type "(USER|SERVICE|AGENT|SYSTEM)"
+actor.id {PRINTABLE}
+subject? "sub_{ULID}"
+agent.id {PRINTABLE}
+agent.codeHash {PRINTABLE}
+agent.session {PRINTABLE}
+agent.assurance "self"
+context.model_version? {PRINTABLE}
+context.compliance_gate_result? {PRINTABLE}
+context.pii_detected? (true|false)
+context.cloud_provider? {PRINTABLE}
+context.cloud_region? {PRINTABLE}
+decisionSurface.human_decision? {PRINTABLE}
+decisionSurface.presentation_timestamp? "{TIME}"
+decisionSurface.signoff_timestamp? "{TIME}"
+decisionSurface.decision_complexity_tier? [123]
+decisionSurface.dwell_ms? -?[0-9]+
+decisionSurface.velocity_flag? (true|false)
+producer.id "{PLAIN}{{1,128}}"
+producer.sequence [1-9][0-9]*
+"""
 
 
-def fits(value: object, shape: object, where: str) -> None:
-    """Demand that a value has its shape in RECORD."""
-    if type(shape) is str:
-        demand(type(value) is str and re.fullmatch(shape, value), f"{where} is malformed")
-    elif type(shape) is not dict:
-        demand(type(value) is shape, f"{where} is not of type {shape.__name__}")
-    else:
-        demand(type(value) is dict, f"{where} is not an object")
-        names = {name.rstrip("?") for name in shape}
-        demand(set(value) <= names, f"{where} has a member that schema 1 does not know")
-        for name, inner in shape.items():
-            plain = name.rstrip("?")
-            demand(plain in value or name != plain, f"{where} lacks {plain}")
-            if plain in value:
-                fits(value[plain], inner, f"{where}.{plain}")
+def fits_schema(record: dict) -> None:
+    """Every member is known and of its form; none is missing. `system` is the log's own business."""
+    found = {}
+    for name, value in record.items():
+        if type(value) is dict and value and name != "system":
+            found |= {f"{name}.{inner}": _jcs(value[inner]) for inner in value}
+        elif name != "system" or type(value) is not dict:
+            found[name] = _jcs(value)
+    demand("commitment" in record, "the record lacks commitment")
+    for line in SCHEMA.strip().splitlines():
+        name, _, form = line.partition(" ")
+        text = found.pop(name.rstrip("?"), None)
+        absent = name.endswith("?") or ("." in name and name.split(".")[0] not in record)
+        demand(absent if text is None else re.fullmatch(form, text), f"record: {name} is malformed")
+    demand(not found, f"the record has members that schema 1 does not know: {sorted(found)}")
 
 
 def only_integers(value: object) -> None:
-    """Entries hold no fractions and no null."""
-    demand(value is not None and type(value) is not float, "a number that is no integer, or a null")
+    demand(value is not None and type(value) is not float, "an entry with a fraction or a null")
     for inner in value.values() if type(value) is dict else value if type(value) is list else ():
         only_integers(inner)
 
 
 def milliseconds(time: str) -> int:
-    demand(re.fullmatch(TIME, time), "a time is malformed")
     try:
         moment = datetime.strptime(time, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
     except ValueError:
@@ -373,17 +360,15 @@ def milliseconds(time: str) -> int:
 
 
 def check_surface(surface: dict) -> None:
-    """The time a human took, and whether that was too little, follow from the two times in the entry."""
-    times = [surface.get("presentation_timestamp"), surface.get("signoff_timestamp")]
-    tier = surface.get("decision_complexity_tier", 2)
-    demand(tier in (1, 2, 3), "the complexity tier is not 1, 2 or 3")
-    if None in times:
-        demand(not surface.get("velocity_flag"), "a velocity flag without the two times")
-        return
-    dwell = milliseconds(times[1]) - milliseconds(times[0])
-    demand(surface.get("dwell_ms") == dwell, "dwell_ms is not the time between the two times")
-    fast = dwell < {1: 500, 2: 2_000, 3: 10_000}[tier]
-    demand(surface.get("velocity_flag") is fast, "velocity_flag does not follow from dwell_ms")
+    """How long a human looked, and whether that was too short, follow from the entry's two times."""
+    expected = {}
+    if {"presentation_timestamp", "signoff_timestamp"} <= set(surface):
+        dwell = milliseconds(surface["signoff_timestamp"])
+        dwell -= milliseconds(surface["presentation_timestamp"])
+        least = {1: 500, 2: 2_000, 3: 10_000}[surface.get("decision_complexity_tier", 2)]
+        expected = {"dwell_ms": dwell, "velocity_flag": dwell < least}
+    shown = {name: surface[name] for name in ("dwell_ms", "velocity_flag") if name in surface}
+    demand(shown == expected, "dwell_ms and velocity_flag do not follow from the two times")
 
 
 # --- The steps -----------------------------------------------------------------------------------------
@@ -407,15 +392,13 @@ def check_entry(event: Event) -> str:
     demand(set(members) == {"payload", "previousHash", "timestamp"}, "not exactly three members")
     demand(canonical(members) == event.entry, "the entry is not in RFC 8785 form")
     only_integers(members)
-    fits(members, {"payload": dict, "previousHash": HASH, "timestamp": TIME}, "entry")
-    event.record = members["payload"]
+    demand(re.fullmatch(HASH, get(members, "previousHash", str)), "previousHash is malformed")
+    demand(re.fullmatch(TIME, get(members, "timestamp", str)), "timestamp is malformed")
+    event.record = get(members, "payload", dict)
     schema = natural(event.record, "v")
     if schema != 1:
         return f"{len(event.entry)} bytes, canonical; schema {schema}: content NOT UNDERSTOOD"
-    fits(event.record, RECORD, "record")
-    demand(
-        all(re.fullmatch(PLAIN + "{1,64}", str(t)) for t in event.record.get("tags", [])), "tags"
-    )
+    fits_schema(event.record)
     check_surface(event.record.get("decisionSurface", {}))
     return f"{len(event.entry)} bytes, canonical, {event.record['eventClass']} {event.record['eventType']}"
 
@@ -423,30 +406,27 @@ def check_entry(event: Event) -> str:
 def check_hashes(event: Event) -> str:
     """[2] Hashes of the stored bytes, and the members of FILE that repeat what the entry says."""
     record, document = event.record, event.document
-    surface = record.get("decisionSurface")
+    surface = get(record, "decisionSurface", dict) if "decisionSurface" in record else {}
     block = "sha256:" + hashlib.sha256(event.entry).hexdigest()
-    same = {
+    true = {
         "block_hash": block,
         "previous_hash": event.members["previousHash"],
         "leaf_hash": base64.b64encode(event.leaf).decode(),
+        "event_id": record.get("id"),
+        "stream_id": record.get("streamId"),
+        "sequence_counter": record.get("chainPosition"),
+        "timestamp": event.members["timestamp"],
+        "velocity_flag_triggered": surface.get("velocity_flag", False),
     }
-    for name in same:
-        get(document, name, str)
-    same["timestamp"] = event.members["timestamp"]
-    for name, member in {
-        "event_id": "id",
-        "stream_id": "streamId",
-        "sequence_counter": "chainPosition",
-    }.items():
-        same[name] = record.get(member)
-    same["velocity_flag_triggered"] = (surface or {}).get("velocity_flag", False)
-    for name, value in same.items():
+    required = list(true)
+    if "version" in document:  # a package must repeat the hashes, and the surface if there is one
+        required = required[:3] + ["decision_surface"] * ("decisionSurface" in record)
+        true["decision_surface"] = surface or None
+    for name, value in true.items():
+        demand(name in document or name not in required, f"{name!r} is missing")
         # Compared as canonical JSON: to Python, 1 == True == 1.0.
-        if name in document:
-            demand(canonical(document[name]) == canonical(value), f"{name} differs from the entry")
-    if "version" in document:
-        shown = document.get("decision_surface")
-        demand(canonical(shown) == canonical(surface), "decision_surface differs from the entry")
+        equal = name not in document or canonical(document[name]) == canonical(value)
+        demand(equal, f"{name!r} differs from the entry")
     return f"block {block}"
 
 
@@ -542,13 +522,17 @@ def check_root_log(head: tuple[str, int, bytes], proof: dict, log: Key) -> tuple
 
 
 def committed(event: dict) -> dict[str, object]:
-    """Pointer and value of everything that is committed of an event as it was submitted."""
-    actor, context = event.get("actor", {}), event.get("context", {})
+    """JSON Pointer and value of all that is committed of an event, as it was submitted."""
+    if not ("payload" in event and {"event_type", "eventType"} & set(event)):
+        event = {"payload": event}
+    fields, actor = {}, event.get("actor", {})
     surface = event.get("decision_surface", event.get("decisionSurface", {}))
-    plain = set(RECORD["context?"])
-    fields = {f"/payload/{escape(name)}": value for name, value in event["payload"].items()}
-    fields |= {f"/context/{escape(n)}": v for n, v in context.items() if f"{n}?" not in plain}
-    optional = {
+    objects = {"payload": event["payload"], "context": event.get("context", {})}
+    for where, values in objects.items():
+        for name, value in values.items():
+            if where == "payload" or f"\ncontext.{name}? " not in SCHEMA:
+                fields[f"/{where}/" + name.replace("~", "~0").replace("/", "~1")] = value
+    people = {
         "/actor/id": actor.get("id") if actor.get("type") == "USER" else None,
         "/actor/ipAddress": actor.get("ip_address", actor.get("ipAddress")),
         "/subject/id": event.get("subject_id", event.get("subjectId")),
@@ -556,11 +540,7 @@ def committed(event: dict) -> dict[str, object]:
             "explainability_artifact_hash"
         ),
     }
-    return fields | {name: value for name, value in optional.items() if value is not None}
-
-
-def escape(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")  # RFC 6901
+    return fields | {pointer: value for pointer, value in people.items() if value is not None}
 
 
 def check_payload(event: Event, fields: dict[str, object]) -> str:
@@ -637,26 +617,18 @@ def verify_batch(answer: dict, log: Key, genesis: bytes | None) -> list[str]:
     return notes
 
 
-def read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
-
-
 def verify(options: argparse.Namespace) -> None:
     log = Key(options.vkey, 1)
-    document = parse_json(read(options.file))
+    document = parse_json(Path(options.file).read_bytes())
     demand(type(document) is dict, "FILE is not a JSON object")
-    genesis = read(options.genesis) if options.genesis else None
+    genesis = Path(options.genesis).read_bytes() if options.genesis else None
     if "receipts" in document:
-        demand(not (options.payload or options.event), "give the payload with a single receipt")
+        demand(not options.payload, "give the payload with a single receipt")
         notes = verify_batch(document, log, genesis)
     else:
         event, notes = verify_one(document, log, genesis)
-        if options.payload or options.event:
-            given = parse_json(read(options.payload or options.event))
-            submitted = {"payload": given} if options.payload else given
-            get(submitted, "payload", dict)
-            say(8, check_payload(event, committed(submitted)))
+        if options.payload:
+            say(8, check_payload(event, committed(parse_json(Path(options.payload).read_bytes()))))
         else:
             print("[8] not checked: no payload given")
     for vkey in options.witness:
@@ -672,9 +644,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Verify a receipt, batch answer or proof package.")
     parser.add_argument("file")
     parser.add_argument("--vkey", required=True, help="the log's key, from a source you trust")
-    values = parser.add_mutually_exclusive_group()
-    values.add_argument("--payload", help="JSON of the payload, when nothing else was committed")
-    values.add_argument("--event", help="JSON of the whole event as it was submitted")
+    parser.add_argument("--payload", help="the event as submitted, or its payload alone")
     parser.add_argument("--genesis", help="the entry at leaf 0 of the stream, exact bytes")
     parser.add_argument("--witness", action="append", default=[], help="vkey of a witness (type 4)")
     try:
