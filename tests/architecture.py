@@ -19,6 +19,8 @@ MODULE_LINES = 300
 FUNCTION_LINES = 50
 OURS = ("tlog", "witness", "conformance")
 
+STDLIB = sys.stdlib_module_names | {"tomllib"}  # from 3.11, and here even when 3.10 runs the test
+
 # What a function may use whose result depends on its arguments alone.
 PURE_STDLIB = frozenset(
     "__future__ abc base64 binascii bisect calendar collections contextlib copy dataclasses datetime enum functools hashlib"
@@ -107,7 +109,7 @@ def check_libraries(
     """Imports of third-party packages by modules that the table does not name."""
     for line, target in imports(module, known):
         top = _top(target)
-        if top in OURS or top in sys.stdlib_module_names or not top:
+        if top in OURS or top in STDLIB or not top:
             continue
         row = row_of(target, libraries)
         if row is None:
@@ -120,7 +122,7 @@ def check_pure(module: Module, known: Collection[str]) -> Iterator[str]:
     """I/O, clock, randomness, threads, logging: by import of what is not known to be pure, or by a call."""
     for line, target in imports(module, known):
         top = _top(target)
-        if top in sys.stdlib_module_names and top not in PURE_STDLIB:
+        if top in STDLIB and top not in PURE_STDLIB:
             yield f"{module.name}:{line} imports {target}: not pure"
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.Call):

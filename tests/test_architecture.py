@@ -23,8 +23,10 @@ verdicts         -> core errors
 config           -> errors
 store            -> core errors
 keys             -> errors
-vault            -> keys store.rows cache core errors
-accounts         -> store.rows cache core errors
+keyring          -> keys store.rows cache core errors
+vault            -> keyring keys store.rows cache core errors
+tokens           -> keys core errors
+accounts         -> tokens keys store.rows cache core errors
 sequencer.guard  -> errors
 signers          -> sequencer.guard core errors
 sequencer        -> signers store events core errors
@@ -32,10 +34,11 @@ reader           -> sequencer store core errors
 listing          -> reader store core errors
 prepare          -> sequencer.batch store.layout vault events core errors
 log              -> prepare reader sequencer signers accounts vault keys store config core errors
-fsck             -> reader sequencer signers vault keys store config core errors
+fsck             -> reader vault store core errors
+inspection       -> fsck reader sequencer vault keys store config core errors
 client           -> verdicts events core errors
 monitor          -> client verdicts core errors
-api              -> log prepare listing reader fsck sequencer.batch accounts vault verdicts events core errors
+api              -> log prepare listing reader fsck sequencer.batch accounts tokens vault verdicts events core errors
 server           -> *
 cli              -> *
 __main__         -> cli
@@ -48,14 +51,14 @@ VECTOR_MAKER = "conformance.make_vectors"
 
 PURE = ("tlog.errors", "tlog.core", "tlog.events", "tlog.verdicts", "witness.state")
 
-# Third-party package: who may import it. lmdb: the log's store, and the two environments with locks of their own.
+# Third-party package: who may import it.
 LIBRARIES = {
     "aiohttp": ("tlog.client", "tlog.monitor", "tlog.api", "tlog.server", "tlog.cli", "witness"),
     "aiohttp.web": ("tlog.api", "tlog.server", "witness.api", "witness.server"),
     "click": ("tlog.cli", "witness.cli"),
-    "cryptography": ("tlog.core", "tlog.vault", "tlog.keys", "conformance"),
-    "lmdb": ("tlog.store", "tlog.vault", "tlog.keys", "tlog.accounts", "witness.store"),
-    "msgpack": ("tlog.store", "tlog.vault", "tlog.accounts", "witness.store"),
+    "cryptography": ("tlog.core", "tlog.keys", "conformance"),
+    "lmdb": ("tlog.store", "witness.store"),
+    "msgpack": ("tlog.store", "tlog.sequencer", "witness.store"),
     "msgspec": ("tlog", "witness"),
     "orjson": ("tlog", "witness"),
     "prometheus_client": ("tlog.api", "tlog.server", "witness.api"),
@@ -196,6 +199,7 @@ PLANTED = [
     ("witness.state", "import tlog.store.layout", _arrows),
     ("conformance.verifier.x", "from tlog.core import note", _arrows),
     ("tlog.reader", "import lmdb", _libraries),
+    ("tlog.accounts", "def f():\n    import lmdb", _libraries),
     ("tlog.client.x", "from aiohttp import web", _libraries),
     ("tlog.client.x", "import aiohttp.web", _libraries),
     ("tlog.client.x", "from aiohttp.web import Response", _libraries),
