@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from tlog import config as settings
+from tlog import declarations
 from tlog.accounts import Accounts
 from tlog.config import Config
 from tlog.core.ids import parse_stream_id
@@ -98,10 +99,9 @@ def declare_or_open_stream(
 
 def _declare(directory: Path, stream_id: str, *, public: bool, deadline: float) -> bool:
     check_stream_name(stream_id)
-    accounts = Accounts.open(directory / "accounts")
     store = LogStore.open(directory / "log", readonly=True)
     try:
-        accounts.declare_stream(stream_id, public=public)
+        declarations.declare(directory, stream_id, public=public)
         while time.monotonic() < deadline:
             if any(row.stream_id == stream_id for _, row in store.streams()):
                 return True
@@ -109,7 +109,6 @@ def _declare(directory: Path, stream_id: str, *, public: bool, deadline: float) 
         return False
     finally:
         store.close()
-        accounts.close()
 
 
 def check_stream_name(stream_id: str) -> None:
@@ -254,10 +253,10 @@ class Log:
 
     async def open_declared_streams(self) -> None:
         """Open the streams that `tlog stream create` declared beside this process."""
-        for stream_id, public in self.accounts.declared_streams():
+        for stream_id, public in declarations.declared(self.directory):
             if not self.stream_exists(stream_id):
                 await self.append([], {stream_id: self.preparer.opening(stream_id, public=public)})
-            self.accounts.forget_declaration(stream_id)
+            declarations.forget(self.directory, stream_id)
 
     def _fail(self, error: BaseException) -> None:
         self.failure = error

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tlog.accounts import Session
+from tlog.tokens import Session
 from tlog.api.context import GATE, LOG, json_response, own_stream
 from tlog.api.receipts import batch_answer, single_answer
 from tlog.core.ids import parse_stream_id

@@ -108,7 +108,7 @@ def _payload(
 ) -> tuple[tuple[bytes, list[tuple[str, Any]]] | None, str]:
     stream_id = log.source.rows[located.stream].stream_id
     try:
-        opened = log.vault.open(
+        opened = log.vault.unseal(
             located.record.sealed,
             tenant=stream_id.partition(":")[0],
             stream_id=stream_id,

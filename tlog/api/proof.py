@@ -7,7 +7,7 @@ import asyncio
 import orjson
 from aiohttp import web
 
-from tlog.accounts import Session
+from tlog.tokens import Session
 from tlog.api.context import GATE, LOG, integer, json_response
 from tlog.api.sth import visible_stream
 from tlog.core.hashes import leaf_hash

@@ -107,7 +107,7 @@ def replayed_receipt(log: Log, event: Replayed, *, minimal: bool) -> bytes:
     stream_id = log.source.rows[event.stream].stream_id
     root = bytes.fromhex(record["commitment"]["root"][7:])
     try:
-        salt, _ = log.vault.open(
+        salt, _ = log.vault.unseal(
             located.record.sealed,
             tenant=stream_id.partition(":")[0],
             stream_id=stream_id,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tlog.accounts import ApiKey
+from tlog.tokens import ApiKey
 
 DIRECTORY = click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 SCOPES = ("ingest", "read", "admin", "stream:create")

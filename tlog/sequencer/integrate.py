@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 
 from tlog.core.checkpoint import Checkpoint
-from tlog.core.hashes import Hash
+from tlog.core.hashes import EMPTY_ROOT, Hash
 from tlog.core.ids import event_id, stream_origin
 from tlog.core.proofs import inclusion_proof, range_proof
 from tlog.core.times import format_ms
@@ -46,7 +46,7 @@ class Draft:
         self.tiles: list[tuple[int, int, int, bytes]] = []
         self.bodies: list[bytes] = []
         self.heads: dict[int, StreamHead] = {}
-        self.root = Checkpoint(origin, 0, b"")
+        self.root = Checkpoint(origin, 0, EMPTY_ROOT)
         self._states = states
         self._vkey = vkey
         self._timestamp = format_ms(ms)
