@@ -77,7 +77,9 @@ system: ## install what is not Python (strace, openssl), where root and apt-get 
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		export DEBIAN_FRONTEND=noninteractive; \
 		apt-get update -qq || true; \
-		apt-get install -y -qq --no-install-recommends $$missing || echo "Not installed:$$missing" >&2; \
+		for tool in $$missing; do \
+			apt-get install -y -qq --no-install-recommends $$tool || echo "Not installed: $$tool" >&2; \
+		done; \
 	else \
 		echo "Missing:$$missing. Tests that need them are skipped." >&2; \
 	fi
