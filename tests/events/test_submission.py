@@ -45,6 +45,7 @@ def test_every_member_stands_where_the_design_puts_it() -> None:
         "model_id": "mdl_abc123",
         "tags": ["credit-risk", "high-value"],
         "occurred_ms": 1774015203123,
+        "occurred_at": "2026-03-20T14:00:03.123Z",
         "actor_type": "USER",
         "actor_id": "jane.doe@example.com",
         "subject_id": "person 7 / Zoë",

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tlog.core.times import format_ms, parse_rfc3339
+from tlog.errors import InvalidInput
+from tlog.events.surface import client_time
 from tlog.events.submission import Submission, parse_event
 
 
@@ -67,3 +72,43 @@ def test_times_of_two_zones_are_compared_as_instants() -> None:
     assert sub.surface is not None
     assert sub.surface["dwell_ms"] == 1250
     assert list(sub.surface) == sorted(sub.surface)
+
+
+_GOOD = st.datetimes().map(lambda moment: moment.isoformat(timespec="seconds")) | st.sampled_from(
+    ["2024-02-29T23:59:59", "2016-12-31T23:59:60", "0000-01-01T00:00:00"]
+)
+_TAIL = st.sampled_from(
+    [
+        "Z",
+        "z",
+        ".123Z",
+        ".12Z",
+        ".1234Z",
+        ".000Z",
+        "+00:00",
+        "-05:30",
+        ".999+01:00",
+        "",
+        "Z\n",
+        ".123",
+    ]
+)
+
+
+@given(
+    st.builds(lambda head, tail: head + tail, _GOOD, _TAIL),
+    st.none() | st.tuples(st.integers(0, 24), st.sampled_from("0369TtWZ- :.\n٣")),
+)
+def test_the_short_way_to_read_a_time_is_the_long_way(
+    text: str, change: tuple[int, str] | None
+) -> None:
+    if change is not None:
+        text = text[: change[0]] + change[1] + text[change[0] + 1 :]
+    try:
+        ms = parse_rfc3339(text)
+    except InvalidInput:
+        with pytest.raises(InvalidInput) as caught:
+            client_time(text, "/at")
+        assert (caught.value.kind, caught.value.pointer) == ("invalid-time", "/at")
+    else:
+        assert client_time(text, "/at") == (ms, format_ms(ms))

@@ -19,7 +19,6 @@ from msgspec.json import Encoder
 
 from tlog.core.canonical import canonical
 from tlog.core.entry import MAX_ENTRY
-from tlog.core.times import format_ms
 from tlog.core.wire import b64encode, hash_text
 from tlog.errors import InvalidInput
 from tlog.events.submission import RESERVED, Submission
@@ -110,8 +109,8 @@ def _tail(sub: Submission, stream_id: str, tenant: str, subject: str | None) -> 
     members: dict[str, Any] = {}
     if sub.model_id is not None:
         members["modelId"] = sub.model_id
-    if sub.occurred_ms is not None:
-        members["occurredAt"] = format_ms(sub.occurred_ms)
+    if sub.occurred_at is not None:
+        members["occurredAt"] = sub.occurred_at
     members["organisationId"] = tenant
     if sub.producer_id is not None:
         members["producer"] = {"id": sub.producer_id, "sequence": sub.producer_sequence}
@@ -232,14 +231,13 @@ def expected_members(sub: Submission) -> dict[str, Any]:
         members["actor"] = {"type": "USER"}
     elif sub.actor_type is not None:
         members["actor"] = {"id": sub.actor_id, "type": sub.actor_type}
-    if sub.occurred_ms is not None:
-        members["occurredAt"] = format_ms(sub.occurred_ms)
     if sub.producer_id is not None:
         members["producer"] = {"id": sub.producer_id, "sequence": sub.producer_sequence}
     optional = {
         "context": sub.context,
         "decisionSurface": sub.surface,
         "modelId": sub.model_id,
+        "occurredAt": sub.occurred_at,
         "streamId": sub.stream_id,
         "tags": sub.tags,
     }

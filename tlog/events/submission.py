@@ -25,7 +25,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from msgspec import UNSET, Struct, UnsetType, ValidationError, convert
+from msgspec import UNSET, Struct, ValidationError, convert
 from msgspec.json import Encoder
 
 from tlog.core.canonical import canonical
@@ -49,10 +49,12 @@ RESERVED = "tlog."
 SALT_SIZE = 32
 MAX_PLAIN = 128  # characters of plain text in the entry
 
-_name = re.compile("[A-Za-z0-9._:/+-]+").fullmatch  # lengths are the Struct's
+_name = re.compile("[A-Za-z0-9._:/+-]*").fullmatch  # lengths are the Struct's
 _encode = Encoder().encode
 _stream_id = re.compile(STREAM_ID).fullmatch
 
+# In the entry, in canonical order; every other member of the context is committed.
+PLAIN_CONTEXT = sorted(Context.__struct_fields__)
 _AUDITAL_ONLY = frozenset(AuditalEvent.__struct_encode_fields__) - frozenset(
     SyenEvent.__struct_encode_fields__
 )
@@ -81,6 +83,7 @@ class Submission(Struct, gc=False):
     model_id: str | None
     tags: list[str] | None
     occurred_ms: int | None
+    occurred_at: str | None
     actor_type: str | None
     actor_id: str | None
     subject_id: str | None
@@ -113,7 +116,11 @@ def parse_event(value: Any, pointer: str = "") -> Submission:
 
     event_class = _event_class(event, pointer)
     fields = _payload_fields(event.payload, pointer)
-    actor_type = actor_id = subject_id = context = surface = producer_id = sequence = None
+    occurred_ms = occurred_at = actor_type = actor_id = subject_id = None
+    context = surface = producer_id = sequence = None
+    if event.occurred_at is not UNSET:
+        at = _at(event, "occurred_at", pointer)
+        occurred_ms, occurred_at = client_time(event.occurred_at, at)
     if event.actor is not UNSET:
         actor_type, actor_id = event.actor.type, event.actor.id
         _commit_actor(event.actor, fields, pointer)
@@ -121,7 +128,7 @@ def parse_event(value: Any, pointer: str = "") -> Submission:
         subject_id = event.subject_id
         fields.append(("/subject/id", subject_id))
     if event.context is not UNSET:
-        context = _context(event.context, value["context"], fields)
+        context = _context(value["context"], fields)
     if event.decision_surface is not UNSET:
         at = _at(event, "decision_surface", pointer)
         surface = plain_surface(event.decision_surface, fields, at)
@@ -134,9 +141,8 @@ def parse_event(value: Any, pointer: str = "") -> Submission:
         None if event.stream_id is UNSET else event.stream_id,
         None if event.model_id is UNSET else event.model_id,
         None if event.tags is UNSET else _tags(event.tags, pointer),
-        None
-        if event.occurred_at is UNSET
-        else client_time(event.occurred_at, _at(event, "occurred_at", pointer)),
+        occurred_ms,
+        occurred_at,
         actor_type,
         actor_id,
         subject_id,
@@ -171,29 +177,28 @@ def _at(event: Event, member: str, pointer: str) -> str:
 def _alphabets(event: Event) -> bool:
     """Whether the patterns of the Structs hold; which does not, `diagnose` says."""
     surface, context = event.decision_surface, event.context
+    # Texts of one alphabet are looked at together: each is in it exactly when all in a row are. An
+    # absent one is in it too, since it prints as "UNSET".
+    printable = event.event_type
+    if surface is not UNSET:
+        printable += f"{surface.human_decision}"
+    if context is not UNSET:
+        printable += (
+            f"{context.cloud_provider}{context.cloud_region}"
+            f"{context.compliance_gate_result}{context.model_version}"
+        )
     return (
-        event.event_type.isascii()
-        and event.event_type.isprintable()
+        _printable(printable)
         and (event.model_id is UNSET or _name(event.model_id) is not None)
-        and (event.tags is UNSET or all(map(_name, event.tags)))
+        and (event.tags is UNSET or _name("".join(event.tags)) is not None)
         and (event.stream_id is UNSET or _stream_id(event.stream_id) is not None)
         and (event.producer is UNSET or _name(event.producer.id) is not None)
-        and (surface is UNSET or _printable(surface.human_decision))
-        and (
-            context is UNSET
-            or (
-                _printable(context.cloud_provider)
-                and _printable(context.cloud_region)
-                and _printable(context.compliance_gate_result)
-                and _printable(context.model_version)
-            )
-        )
     )
 
 
-def _printable(text: str | UnsetType) -> bool:
+def _printable(text: str) -> bool:
     # Exactly U+0020 to U+007E: the ASCII characters that str.isprintable accepts.
-    return text is UNSET or (text.isascii() and text.isprintable())
+    return text.isascii() and text.isprintable()
 
 
 def _event_class(event: Event, pointer: str) -> str:
@@ -217,10 +222,10 @@ def _payload_fields(payload: dict[str, Any], pointer: str) -> list[tuple[str, An
     if len(_encode(payload)) > MAX_PAYLOAD // 8 and len(canonical(payload)) > MAX_PAYLOAD:
         detail = f"more than {MAX_PAYLOAD} bytes in canonical form"
         raise InvalidInput("payload-too-large", detail, f"{pointer}/payload")
-    return [
-        ("/payload/" + (pointer_escape(name) if "~" in name or "/" in name else name), member)
-        for name, member in payload.items()
-    ]
+    names = "".join(payload)
+    if "~" in names or "/" in names:
+        return [("/payload/" + pointer_escape(name), member) for name, member in payload.items()]
+    return [("/payload/" + name, member) for name, member in payload.items()]
 
 
 def _commit_actor(
@@ -241,20 +246,8 @@ def _commit_actor(
         fields.append(("/actor/ipAddress", address))
 
 
-def _context(
-    context: Context, source: dict[str, Any], fields: list[tuple[str, Any]]
-) -> dict[str, str | bool] | None:
-    plain: dict[str, str | bool] = {}
-    if context.cloud_provider is not UNSET:
-        plain["cloud_provider"] = context.cloud_provider
-    if context.cloud_region is not UNSET:
-        plain["cloud_region"] = context.cloud_region
-    if context.compliance_gate_result is not UNSET:
-        plain["compliance_gate_result"] = context.compliance_gate_result
-    if context.model_version is not UNSET:
-        plain["model_version"] = context.model_version
-    if context.pii_detected is not UNSET:
-        plain["pii_detected"] = context.pii_detected
+def _context(source: dict[str, Any], fields: list[tuple[str, Any]]) -> dict[str, str | bool] | None:
+    plain = {name: source[name] for name in PLAIN_CONTEXT if name in source}
     if len(plain) != len(source):
         for name, member in source.items():
             if name not in plain:

@@ -7,6 +7,8 @@ times are true; they are its own, and a client can feign time to think.
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from typing import Any
 
 from msgspec import UNSET
@@ -17,15 +19,34 @@ from tlog.errors import InvalidInput
 from tlog.events.input import DecisionSurface
 
 
-def client_time(text: str, pointer: str) -> int:
-    """Unix milliseconds of an RFC 3339 time given by a client.
+_tail = re.compile(r"(?:\.([0-9]{3}))?Z").fullmatch
+
+
+def client_time(text: str, pointer: str) -> tuple[int, str]:
+    """Unix milliseconds of an RFC 3339 time given by a client, and the form that the log writes.
+
+    HOT for UTC, whole seconds or milliseconds, as nearly every client writes.
 
     Raises: InvalidInput("invalid-time") at `pointer`.
     """
     try:
-        return parse_rfc3339(text)
+        tail = _tail(text, 19)
+        # A leap second is cut to the millisecond before it, whatever its fraction.
+        if tail is not None and text[17:19] != "60":
+            ms, form = _whole_second(text[:19])
+            millis = tail[1] or "000"
+            return ms + int(millis), f"{form}{millis}Z"
+        ms = parse_rfc3339(text)
     except InvalidInput as error:
         raise InvalidInput("invalid-time", error.detail, pointer) from None
+    return ms, format_ms(ms)
+
+
+@lru_cache(maxsize=4096)
+def _whole_second(text: str) -> tuple[int, str]:
+    # The times of a busy log lie within minutes of each other.
+    ms = parse_rfc3339(text + "Z")
+    return ms, format_ms(ms)[:20]
 
 
 def plain_surface(
@@ -40,7 +61,8 @@ def plain_surface(
     """
     shown = signed = None
     if surface.presentation_timestamp is not UNSET:
-        shown = client_time(surface.presentation_timestamp, pointer + "/presentation_timestamp")
+        at = pointer + "/presentation_timestamp"
+        shown = client_time(surface.presentation_timestamp, at)
     if surface.signoff_timestamp is not UNSET:
         signed = client_time(surface.signoff_timestamp, pointer + "/signoff_timestamp")
     if surface.explainability_artifact_hash is not UNSET:
@@ -49,15 +71,15 @@ def plain_surface(
 
     tier = surface.decision_complexity_tier
     plain: dict[str, str | int | bool] = {"decision_complexity_tier": tier}
-    dwell_ms = None if shown is None or signed is None else signed - shown
+    dwell_ms = None if shown is None or signed is None else signed[0] - shown[0]
     if dwell_ms is not None:
         plain["dwell_ms"] = dwell_ms
     if surface.human_decision is not UNSET:
         plain["human_decision"] = surface.human_decision
     if shown is not None:
-        plain["presentation_timestamp"] = format_ms(shown)
+        plain["presentation_timestamp"] = shown[1]
     if signed is not None:
-        plain["signoff_timestamp"] = format_ms(signed)
+        plain["signoff_timestamp"] = signed[1]
     if dwell_ms is not None:
         plain["velocity_flag"] = velocity_flag(tier, dwell_ms)
     return plain
