@@ -213,8 +213,9 @@ class Log:
         *,
         request: bytes | None = None,
         prove: bool = False,
+        array: bool = False,
     ) -> Outcome:
-        """Record a batch, all or nothing; returns when it is durable and signed.
+        """Record a batch, all or nothing; returns when it is durable and signed. `array`: of one event too.
 
         Raises: Refused (not-found, producer-gap, conflict), Unavailable (overloaded, disk-full, clock, stopping,
         unknown-outcome).
@@ -224,7 +225,9 @@ class Log:
             self._answers = Answers(loop)
         future: asyncio.Future[Outcome] = loop.create_future()
         done = partial(self._answers.put, future)
-        self.sequencer.submit(Batch(events, done, openings=openings, request=request, prove=prove))
+        self.sequencer.submit(
+            Batch(events, done, openings=openings, request=request, prove=prove, array=array)
+        )
         return await future
 
     def append_now(

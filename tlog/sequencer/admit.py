@@ -183,7 +183,7 @@ class _Attempt:
         return replay
 
     def _pointer(self, at: int, member: str = "") -> str | None:
-        return (f"/{at}" if len(self._batch.events) > 1 else "") + member or None
+        return (f"/{at}" if self._batch.array else "") + member or None
 
 
 def _another_request() -> Refused:

@@ -103,7 +103,7 @@ class Range(NamedTuple):
 class Outcome(NamedTuple):
     """The answer to a batch: one `Placed` or `Replayed` per event, in order.
 
-    `path` is the inclusion path of a single placed event, `ranges` the proofs of more than one by stream number,
+    `path` is the inclusion path of a single event, `ranges` the proofs of an array's new events by stream number,
     both only where the batch asked for proofs. `committed` is None if nothing new was written.
     """
 
@@ -116,7 +116,7 @@ class Outcome(NamedTuple):
 class Batch:
     """One request: all of its events are recorded, or none. `done` runs on the writer thread."""
 
-    __slots__ = ("done", "events", "openings", "prove", "request")
+    __slots__ = ("array", "done", "events", "openings", "prove", "request")
 
     def __init__(
         self,
@@ -126,9 +126,12 @@ class Batch:
         openings: dict[str, Opening] | None = None,
         request: bytes | None = None,
         prove: bool = False,
+        array: bool = False,
     ) -> None:
         self.events = events
         self.done = done
         self.openings = openings or {}
         self.request = request  # 16-byte digest of tenant and Idempotency-Key
         self.prove = prove
+        # An array of one event is still an array: its pointers begin with /0, its proof is a range.
+        self.array = array or len(events) > 1

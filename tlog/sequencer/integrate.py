@@ -250,6 +250,6 @@ def outcome_of(
     fresh = [new for new in placed if new is not None]
     if not admitted.batch.prove or not fresh:
         return Outcome(events, None)
-    if len(events) == 1:
+    if not admitted.batch.array:
         return Outcome(events, None, path=draft.path(fresh[0]))
     return Outcome(events, None, ranges=draft.ranges(fresh))
