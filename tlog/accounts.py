@@ -3,9 +3,8 @@
 An environment of its own, DIR/accounts, so that commands can write beside a running server: it sees their commits within half
 a second. Everything in it is small and held in memory; a request costs no look into the environment.
 
-API key    `ak_live_` + public id (10 characters) + secret (52 characters, 260 bits), both lower-case base32.
-           Stored: SHA-256 of the secret's characters; of 260 random bits nothing slower is needed.
-Tokens: `tokens`.
+API key = `ak_live_` + public id (10 characters) + secret (52 characters, 260 bits), both lower-case base32. Stored is
+SHA-256 of the secret's characters: of 260 random bits nothing slower is needed. Tokens: `tokens`.
 
 Rows (value || first 16 bytes of HMAC-SHA256(row key, key || value), so that bit rot cannot change a scope):
 
@@ -48,17 +47,13 @@ SCOPES = frozenset({"ingest", "read", "admin", "stream:create"})
 DEFAULT_SCOPES = frozenset({"ingest", "read"})
 MAX_NAME_LENGTH = 128
 CACHE_LIMIT = 100_000
-#: Seconds after which another process's revocation is seen, at most.
-LOOK_INTERVAL = 0.5
-
+LOOK_INTERVAL = 0.5  # seconds after which another process's revocation is seen, at most
 KEY_PREFIX = "ak_live_"
 _PART = re.compile(NAME_PATTERN)
 _KEY_TEXT = re.compile(KEY_PREFIX + r"([a-z2-7]{10})([a-z2-7]{52})")
 _KEY_ID = re.compile(r"[a-z2-7]{10}")
 _SESSION_ID = re.compile(r"ses_[a-z2-7]{26}")
 _MAC_BYTES = 16
-
-_pack = msgspec.msgpack.encode
 
 
 class _KeyRow(msgspec.Struct, array_like=True, frozen=True):
@@ -69,6 +64,7 @@ class _KeyRow(msgspec.Struct, array_like=True, frozen=True):
         return f"_KeyRow({self.key.key_id})"
 
 
+_pack = msgspec.msgpack.encode
 _decode_key = msgspec.msgpack.Decoder(_KeyRow).decode
 _decode_int = msgspec.msgpack.Decoder(int).decode
 
@@ -94,8 +90,6 @@ class Accounts:
         self._keys: dict[str, _KeyRow] = {}
         self._revoked: frozenset[str] = frozenset()
         self._sessions: Cache[str, Session] = Cache(CACHE_LIMIT)
-        self._look_at = 0.0
-        self._stale = True
         self._load()
 
     @classmethod
@@ -178,8 +172,7 @@ class Accounts:
         row = b"K" + key_id.encode()
         with self._lock:
             with self._rows.write() as txn:
-                sealed = txn.get(row)
-                if sealed is None:
+                if (sealed := txn.get(row)) is None:
                     raise Refused("not-found", "no such key")
                 value = _decode_key(self._opened(row, sealed))
                 if value.key.revoked_ms is None:
@@ -193,12 +186,10 @@ class Accounts:
         match = _KEY_TEXT.fullmatch(key_text)
         if match is None:
             raise Refused("invalid-credentials", "the API key is not valid")
-        key_id, secret = match.groups()
         # An unknown id takes the same steps, against a hash that no secret has.
-        found = self._keys.get(key_id)
-        right = hmac.compare_digest(
-            _digest(secret), self._dummy if found is None else found.secret_hash
-        )
+        found = self._keys.get(match[1])
+        expected = self._dummy if found is None else found.secret_hash
+        right = hmac.compare_digest(_digest(match[2]), expected)
         if not right or found is None or found.key.revoked_ms is not None:
             raise Refused("invalid-credentials", "the API key is not valid")
         return found.key
@@ -216,18 +207,15 @@ class Accounts:
         lifetime_ms: int = TOKEN_LIFETIME_MS,
     ) -> tuple[str, Session]:
         """A bearer token for a new session. Raises: InvalidInput (invalid-value) if it would be too long."""
-        claims, token = self._tokens.issue(
-            api_key.key_id, agent_id, code_hash, stream_id, now_ms, lifetime_ms
-        )
+        about = (agent_id, code_hash, stream_id)
+        claims, token = self._tokens.issue(api_key.key_id, about, now_ms, lifetime_ms)
         return token, session(claims, api_key)
 
     def session(self, token: str, now_ms: int) -> Session:
         """What a token says. Raises: Refused (invalid-token): malformed, forged, expired or revoked."""
         if monotonic() >= self._look_at:
             self._look()
-        found = self._sessions.get(token)
-        if found is None:
-            found = self._open_token(token)
+        found = self._sessions.get(token) or self._open_token(token)
         if now_ms >= found.expires_ms:
             raise Refused("invalid-token", "the token has expired")
         return found
@@ -277,12 +265,13 @@ class Accounts:
         """Read all rows and forget every session. If it raises, the next request tries again and is refused too."""
         self._stale = True
         self._look_at = 0.0
-        tenants = [(row, self._opened(row, value)) for row, value in self._rows.scan(b"T")]
-        keys = [(row, self._opened(row, value)) for row, value in self._rows.scan(b"K")]
-        revoked = [(row, self._opened(row, value)) for row, value in self._rows.scan(b"S")]
-        self._tenants = frozenset(row[1:].decode() for row, _ in tenants)
-        self._keys = {row[1:].decode(): _decode_key(value) for row, value in keys}
-        self._revoked = frozenset(row[1:].decode() for row, _ in revoked)
+        tenants, keys, revoked = (
+            {row: self._opened(row, value) for row, value in self._rows.scan(tag)}
+            for tag in (b"T", b"K", b"S")
+        )
+        self._tenants = frozenset(row[1:].decode() for row in tenants)
+        self._keys = {row[1:].decode(): _decode_key(value) for row, value in keys.items()}
+        self._revoked = frozenset(row[1:].decode() for row in revoked)
         self._sessions.clear()
         self._stale = False
         self._look_at = monotonic() + LOOK_INTERVAL

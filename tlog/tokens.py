@@ -74,19 +74,16 @@ class Tokens:
         self._key = key
 
     def issue(
-        self,
-        key_id: str,
-        agent_id: str,
-        code_hash: str,
-        stream_id: str,
-        now_ms: int,
-        lifetime_ms: int,
+        self, key_id: str, about: tuple[str, str, str], now_ms: int, lifetime_ms: int
     ) -> tuple[Claims, str]:
-        """A token for a new session. Raises: InvalidInput (invalid-value) if it would be too long."""
+        """A token for a new session; `about` is agent id, code hash, stream id.
+
+        Raises: InvalidInput (invalid-value) if it would be too long.
+        """
         if not 0 < lifetime_ms <= MAX_TOKEN_LIFETIME_MS:
             raise AssertionError("tlog: a token lives at most 24 hours")
         session_id = "ses_" + base32(random_bytes(16))
-        claims = Claims(session_id, key_id, agent_id, code_hash, stream_id, now_ms + lifetime_ms)
+        claims = Claims(session_id, key_id, *about, now_ms + lifetime_ms)
         text = "at_" + _base64(_encode(claims))
         token = f"{text}.{self._mac(text)}"
         if len(token) > MAX_TOKEN_LENGTH:

@@ -25,8 +25,6 @@ from tlog.keyring import Keyring
 from tlog.keys import (
     HEADER_BYTES,
     MAC_BYTES,
-    NONCE_BYTES,
-    TAG_BYTES,
     DataKey,
     KeyEncryptionKey,
     random_bytes,
@@ -36,7 +34,6 @@ __all__ = ["MAC_BYTES", "SALT_BYTES", "Vault", "random_bytes"]
 
 SALT_BYTES = 32
 DAY_MS = 86_400_000
-_SHORTEST = HEADER_BYTES + NONCE_BYTES + SALT_BYTES + len(b"[]") + TAG_BYTES
 
 
 class Vault:
@@ -102,8 +99,6 @@ class Vault:
         Raises: Refused (erased) when the key was destroyed on purpose; CorruptStore when payload or key are damaged,
         missing, or another event's.
         """
-        if len(sealed) < _SHORTEST:
-            raise CorruptStore("a sealed payload is too short")
         header = sealed[:HEADER_BYTES]
         try:
             plain = self._key(tenant, header).box.decrypt(
