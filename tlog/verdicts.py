@@ -139,10 +139,11 @@ def _integrity(
 ) -> tuple[Verdict, Entry | None, Checkpoint | None]:
     """Steps 1 to 6 of `verify_package`, 1 to 5 of `verify_receipt`."""
     packed = "version" in document
-    if packed and document["version"] != package.VERSION:
-        return Verdict(FAIL, "This is a proof package of an unknown version."), None, None
-    reason = "The entry is missing, altered, or not a valid record in its one canonical form."
+    reason = "This is a proof package of an unknown version."
     try:
+        if packed:
+            package.check_version(document)
+        reason = "The entry is missing, altered, or not a valid record in its one canonical form."
         entry = binding.read_entry(document)
         reason = "What the file says about the entry is not what the entry says."
         if packed:

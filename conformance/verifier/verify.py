@@ -265,6 +265,7 @@ def open_checkpoint(note: object, key: Key) -> tuple[int, bytes]:
     demand(len(lines) == 4 and lines[3] == "", "a checkpoint has not exactly three lines")
     demand(lines[0] == key.name, "a checkpoint is of another origin")
     demand(re.fullmatch("0|[1-9][0-9]{0,18}", lines[1]), "the size in a checkpoint is malformed")
+    demand(int(lines[1]) < 2**63, "the size in a checkpoint is out of range")
     return int(lines[1]), unbase64(lines[2], 32)
 
 
@@ -337,6 +338,9 @@ def fits_schema(record: dict) -> None:
         elif name != "system" or type(value) is not dict:
             found[name] = _jcs(value)
     demand("commitment" in record, "the record lacks commitment")
+    if found.get("actor.type") == '"USER"':
+        person = re.fullmatch(f'"usr_{ULID}"', found.get("actor.id", ""))
+        demand(person, "a USER stands in the record otherwise than by pseudonym")
     for line in SCHEMA.strip().splitlines():
         name, _, form = line.partition(" ")
         text = found.pop(name.rstrip("?"), None)
@@ -419,9 +423,13 @@ def check_hashes(event: Event) -> str:
         "velocity_flag_triggered": surface.get("velocity_flag", False),
     }
     required = list(true)
-    if "version" in document:  # a package must repeat the hashes, and the surface if there is one
+    if (
+        "version" in document
+    ):  # a package must repeat the hashes, and the surface just if there is one
         required = required[:3] + ["decision_surface"] * ("decisionSurface" in record)
-        true["decision_surface"] = surface or None
+        true["decision_surface"] = surface
+        extra = "decision_surface" in document and "decisionSurface" not in record
+        demand(not extra, "decision_surface is not in the entry")
     for name, value in true.items():
         demand(name in document or name not in required, f"{name!r} is missing")
         # Compared as canonical JSON: to Python, 1 == True == 1.0.

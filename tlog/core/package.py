@@ -118,7 +118,7 @@ def verify_package(
     Raises:
         VerificationError: for every cause.
     """
-    demand(member(package, "version", int) == VERSION)  # 1
+    check_version(package)  # 1
     entry = binding.read_entry(package)
     check_copies(package, entry)  # 2
     binding.check_identity(entry)  # 3
@@ -135,6 +135,11 @@ def verify_package(
     if policy is not None:
         proven_at = check_quorum(note, log, policy)  # 9
     return VerifiedPackage(entry, entry.record["chainPosition"], head, root, note, proven_at)
+
+
+def check_version(package: Mapping[str, Any]) -> None:
+    """Check that this is a package of the one version there is."""
+    demand(member(package, "version", int) == VERSION)
 
 
 def check_copies(package: Mapping[str, Any], entry: Entry) -> None:
