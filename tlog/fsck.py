@@ -8,23 +8,20 @@ For every leaf of a stream:
  5. producers count 1, 2, 3 … without a gap;
  6. full tiles hold the hashes that the entries give, at every level;
  7. the payload opens and gives the committed root, or its key was destroyed (only where a vault is at hand).
-Then for the tree: 8. the newest head in the root log is the root of these entries. For the root log itself: leaves are
-the heads, its root is the committed one, and every published note verifies and names the root of its size.
+Then for the tree: 8. the newest head in the root log is the root of these entries.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
-from tlog.core.checkpoint import open_checkpoint, parse_checkpoint
 from tlog.core.commitment import verify_commitment
 from tlog.core.entry import Entry, parse_entry
 from tlog.core.hashes import Hash
 from tlog.core.ids import parse_event_id
-from tlog.core.merkle import Edge, Frontier
-from tlog.core.note import parse_vkey
+from tlog.core.merkle import Edge
 from tlog.errors import CorruptStore, InvalidInput, Refused, TlogError, VerificationError
 from tlog.reader import Located, Reader
 from tlog.store import layout
@@ -115,7 +112,7 @@ class _Stream:
         commitment = entry.record["commitment"]
         root = bytes.fromhex(commitment["root"][7:])
         try:
-            salt, fields = vault.open(
+            salt, fields = vault.unseal(
                 located.record.sealed, tenant=self.tenant, stream_id=self.stream_id, root=root
             )
             verify_commitment(fields, salt, commitment["fields"], root)
@@ -258,59 +255,3 @@ def _edge_at(reader: Reader, number: int, start: int) -> Edge | None:
 def _link_of(reader: Reader, number: int, start: int) -> str:
     before = reader.leaf(number, start - 1).record.entry
     return "sha256:" + hashlib.sha256(before).hexdigest()
-
-
-def verify_root_log(
-    reader: Reader, vkey: str, *, progress: Progress | None = None
-) -> list[Failure]:
-    """Check the root log: its leaves against the streams' sizes, its tiles, its root, every published note."""
-    number = layout.ROOT_LOG
-    view = reader.source.view(number)
-    check = _Stream(reader, number, None)
-    frontier = Frontier()
-    sizes: dict[str, int] = {}
-    notes = _published(reader)
-    wanted = next(notes, None)
-    verifier = parse_vkey(vkey)
-    for start in range(0, view.size, _BUNDLE):
-        for located in reader.entries(number, start, start + _BUNDLE):
-            body = located.record.entry
-            frontier.append(hashlib.sha256(b"\x00" + body).digest())
-            head = parse_checkpoint(body)
-            if located.index and head.size <= sizes.get(head.origin, 0):
-                check.fail(located.index, "head", f"{head.origin} does not grow")
-            sizes[head.origin] = head.size
-            while wanted is not None and wanted[0] == frontier.size:
-                _check_note(check, verifier, wanted, frontier.root(), reader.source.origin)
-                wanted = next(notes, None)
-        if progress is not None:
-            progress(min(start + _BUNDLE, view.size), view.size)
-    if frontier.root() != view.root:
-        check.fail(view.size - 1, "tree", "the root log's leaves do not give its root")
-    return check.failures
-
-
-def _check_note(
-    check: _Stream, verifier: Any, published: tuple[int, bytes], root: Hash, origin: str
-) -> None:
-    size, note = published
-    try:
-        head, _ = open_checkpoint(note, [verifier], origin)
-    except TlogError:
-        check.fail(size - 1, "note", "a published note does not verify under the log's key")
-        return
-    if (head.size, head.root) != (size, root):
-        check.fail(size - 1, "note", "a published note names another root than the leaves give")
-
-
-def _published(reader: Reader) -> Iterator[tuple[int, bytes]]:
-    store = reader.source.store
-    key = b""
-    while True:
-        with store.read() as txn:
-            cursor = txn.cursor(db=store.db["published"])
-            if not cursor.set_range(key):
-                return
-            size, note = layout.read_u64(cursor.key()), bytes(cursor.value())
-        yield size, note
-        key = layout.u64(size + 1)

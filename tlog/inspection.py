@@ -9,7 +9,8 @@ from types import TracebackType
 from tlog import config as settings
 from tlog.core.checkpoint import Checkpoint
 from tlog.errors import CorruptStore, TlogError
-from tlog.fsck import Failure, Progress, Report, verify_root_log, verify_stream
+from tlog.fsck import Failure, Progress, Report, verify_stream
+from tlog.fsck_root import verify_root_log
 from tlog.keys import FileKey
 from tlog.reader import Reader, Source
 from tlog.sequencer.loop import Head

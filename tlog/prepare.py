@@ -46,11 +46,7 @@ class Preparer:
         Raises: InvalidInput (entry-too-large).
         """
         vault = self._vault
-        actor = subject = None
-        if sub.actor_type == "USER" and sub.actor_id is not None:
-            actor = vault.pseudonym(tenant, "usr", sub.actor_id)
-        if sub.subject_id is not None:
-            subject = vault.pseudonym(tenant, "sub", sub.subject_id)
+        actor, subject = self._pseudonyms(sub, tenant)
         salt = sub.salt if sub.salt is not None else random_bytes(32)
         count, root = commit(sub.fields, salt)
         parts = segments(
@@ -76,11 +72,7 @@ class Preparer:
             master_salt=salt,
             fields=sub.fields,
         )
-        body = mac = None
-        if keyed or sub.producer_id is not None:
-            body = canonical_body(sub)
-            mac = vault.keyed_hash(tenant, sealed, body)
-        return Prepared(
+        event = Prepared(
             stream_id,
             parts,
             sealed,
@@ -89,9 +81,19 @@ class Preparer:
             sub.occurred_ms,
             sub.producer_id,
             sub.producer_sequence or 0,
-            body,
-            mac,
         )
+        if keyed or sub.producer_id is not None:
+            event.body = canonical_body(sub)
+            event.mac = vault.keyed_hash(tenant, sealed, event.body)
+        return event
+
+    def _pseudonyms(self, sub: Submission, tenant: str) -> tuple[str | None, str | None]:
+        actor = subject = None
+        if sub.actor_type == "USER" and sub.actor_id is not None:
+            actor = self._vault.pseudonym(tenant, "usr", sub.actor_id)
+        if sub.subject_id is not None:
+            subject = self._vault.pseudonym(tenant, "sub", sub.subject_id)
+        return actor, subject
 
     def same_body(self, event: Prepared, record: Record) -> bool:
         """Whether a retry's body is the one that was recorded; an erased one is never the same."""

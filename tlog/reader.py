@@ -6,34 +6,30 @@ Everything here is synchronous and short: one read transaction per call, never h
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from tlog.core.checkpoint import Checkpoint, parse_checkpoint
 from tlog.core.hashes import Hash, leaf_hash
 from tlog.core.ids import EventId, parse_event_id, stream_origin
-from tlog.core.merkle import Edge, Node, root_hash
+from tlog.core.merkle import root_hash
 from tlog.core.proofs import (
     consistency_proof,
     inclusion_proof,
     verify_consistency,
     verify_inclusion,
 )
-from tlog.core.tiles import tile_of
 from tlog.errors import CorruptStore, InvalidInput, Refused, VerificationError
 from tlog.sequencer.loop import Head
-from tlog.sequencer.state import StreamView, load_edge
+from tlog.sequencer.state import StreamView
 from tlog.store import layout
 from tlog.store.environment import LogStore
 from tlog.store.layout import CHUNK_HEADER, Record, StreamRow, read_record
 from tlog.store.lookup import position_of, positions_of_bundle
+from tlog.trees import Nodes, Trees
 
 T = TypeVar("T")
-
-_EDGES = 1024  # streams whose right edge is kept, about 4 KiB each
-_CATCH_UP = 4 * layout.TILE_WIDTH
 
 
 class Source(NamedTuple):
@@ -72,7 +68,7 @@ class Reader:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._store = source.store
-        self._edges: OrderedDict[int, Edge] = OrderedDict()
+        self._trees = Trees(source.store)
 
     def number(self, stream_id: str) -> int:
         """The number of a stream. Raises: Refused (not-found)."""
@@ -152,7 +148,7 @@ class Reader:
             )
         leaf = leaf_hash(self.leaf(number, index, view).record.entry)
 
-        def prove(nodes: _Nodes) -> Inclusion:
+        def prove(nodes: Nodes) -> Inclusion:
             root = view.root if size == view.size else root_hash(size, nodes)
             return Inclusion(index, size, root, inclusion_proof(index, size, nodes))
 
@@ -167,7 +163,7 @@ class Reader:
         if not 0 < old <= new:
             raise InvalidInput("tree-size", f"first must be in 1 … second ({new})", "/first")
 
-        def prove(nodes: _Nodes) -> tuple[list[Hash], Hash, Hash]:
+        def prove(nodes: Nodes) -> tuple[list[Hash], Hash, Hash]:
             return consistency_proof(old, new, nodes), root_hash(old, nodes), root_hash(new, nodes)
 
         proof, old_root, new_root = self._with_nodes(number, prove, view)
@@ -241,59 +237,10 @@ class Reader:
         return size
 
     def _with_nodes(
-        self, number: int, work: Callable[[_Nodes], T], view: StreamView | None = None
+        self, number: int, work: Callable[[Nodes], T], view: StreamView | None = None
     ) -> T:
         with self._store.read() as txn:
-            edge = self._edge(txn, number, view or self.source.view(number))
-            return work(_Nodes(self._store, txn, number, edge))
-
-    def _edge(self, txn: Any, number: int, view: StreamView) -> Edge:
-        """An edge of at least `view.size` leaves: caught up from the journal, or loaded."""
-        edge = self._edges.pop(number, None)
-        if edge is None or view.size - edge.size > _CATCH_UP:
-            if edge is None or edge.size < view.size:
-                edge = load_edge(self._store, txn, number, view.size, view.tail[: view.size % 256])
-        elif edge.size < view.size:
-            leaves = []
-            at = edge.size
-            while at < view.size:
-                bundle, slot = divmod(at, layout.TILE_WIDTH)
-                for position in positions_of_bundle(self._store, txn, number, bundle, view)[slot:]:
-                    leaves.append(leaf_hash(self._store.record(txn, position).entry))
-                    at += 1
-            edge.append(leaves)
-            edge.full_tiles()
-            edge.drop()
-        self._edges[number] = edge
-        if len(self._edges) > _EDGES:
-            self._edges.popitem(last=False)
-        return edge
-
-
-class _Nodes:
-    """Complete subtrees of one stream: from the edge where it still has them, else from a full tile."""
-
-    def __init__(self, store: LogStore, txn: Any, number: int, edge: Edge) -> None:
-        self._store = store
-        self._txn = txn
-        self._number = number
-        self._edge = edge
-
-    def read_nodes(self, nodes: Sequence[Node]) -> list[Hash]:
-        return [self._read(node) for node in nodes]
-
-    def _read(self, node: Node) -> Hash:
-        try:
-            return self._edge.read_nodes([node])[0]
-        except LookupError:
-            level, index, offset = tile_of(node)
-            key = layout.tile_key(self._number, level, index)
-            tile = self._txn.get(key, db=self._store.db["tiles"])
-            if tile is None:
-                raise CorruptStore(
-                    f"tile {level}/{index} of stream {self._number} is missing"
-                ) from None
-            return bytes(tile[offset : offset + 32])
+            return work(self._trees.nodes(txn, number, view or self.source.view(number)))
 
 
 def _records(chunk: Any) -> list[Record]:

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tlog.core.checkpoint import Checkpoint
@@ -120,6 +120,11 @@ class Sequencer:
 
         Raises: Unavailable (overloaded, disk-full, stopping), after which nothing of the batch is kept.
         """
+        self.submit_together([batch])
+
+    def submit_together(self, batches: Sequence[Batch]) -> None:
+        """Hand over batches that go into the same commit if they fit; all or none are taken."""
+        events = sum(len(batch.events) for batch in batches)
         with self._wake:
             if self._failed or self._stopping:
                 raise Unavailable("stopping", "the log is stopping; retry with the same key", 2.0)
@@ -127,11 +132,12 @@ class Sequencer:
                 raise Unavailable(
                     "disk-full", "the log is read-only: its disk is nearly full", 30.0
                 )
-            if self._waiting_events + len(batch.events) > self._limits.waiting and self._waiting:
+            if self._waiting_events + events > self._limits.waiting and self._waiting:
                 raise Unavailable("overloaded", "too many events are waiting to be committed", 1.0)
-            self._waiting.append(batch)
-            self._waiting_events += len(batch.events)
-            if len(self._waiting) == 1:
+            idle = not self._waiting
+            self._waiting.extend(batches)
+            self._waiting_events += events
+            if idle:
                 self._wake.notify()
 
     def _take(self) -> list[Batch] | None:
