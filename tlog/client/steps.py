@@ -18,7 +18,7 @@ _LONGEST_PAUSE = 5.0
 _LONGEST_RETRY_AFTER = 30.0
 # Unavailable, and certainly nothing was recorded. Every other kind leaves it open.
 _NO_TRACE = frozenset(
-    ("rate-limited", "overloaded", "disk-full", "clock", "stopping", "status-429")
+    ("rate-limited", "overloaded", "disk-full", "clock", "request-timeout", "status-429")
 )
 
 

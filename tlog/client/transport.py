@@ -174,7 +174,7 @@ def _retry_after(response: aiohttp.ClientResponse) -> float | None:
 def problem(answer: Answer) -> TlogError:
     """The error that an answer with another status than 2xx describes.
 
-    429 and 5xx are Unavailable, 401, 403, 404, 409 and 410 Refused, other 4xx InvalidInput; BadAnswer
+    408, 429 and 5xx are Unavailable, 401, 403, 404, 409 and 410 Refused, other 4xx InvalidInput; BadAnswer
     when the body is no problem document of this API, such as a proxy's page, except for 5xx.
     """
     try:
@@ -188,7 +188,7 @@ def problem(answer: Answer) -> TlogError:
     detail = members.get("detail")
     if not isinstance(detail, str):
         detail = f"the answer has status {answer.status}"
-    if answer.status == 429 or answer.status >= 500:
+    if answer.status in (408, 429) or answer.status >= 500:
         return Unavailable(kind, detail, answer.retry_after or 0.0)
     if not known:
         return BadAnswer(f"no answer of a log: status {answer.status}", answer.status)
