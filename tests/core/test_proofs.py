@@ -353,6 +353,53 @@ def test_prefixes_mutated_give_other_roots_or_none() -> None:
                 refused(prefix_roots, old, new, hashes)
 
 
+# Lengths
+
+
+def shifted(left: bytes, right: bytes) -> tuple[bytes, bytes]:
+    """The same 64 bytes, cut elsewhere: as the two children of a node they hash alike."""
+    return left + right[:1], right[1:]
+
+
+def test_a_pair_cut_elsewhere_is_refused() -> None:
+    """Were a hash of 31 or 33 bytes let through, other "leaves" would have the same root."""
+    a, b = shifted(LEAVES[0], LEAVES[1])
+    assert root_of([a, b]) == ROOT[2]
+    refused(verify_inclusion, a, 0, 2, [b], ROOT[2])
+    refused(verify_range, [a, b], 0, 2, [], [], ROOT[2])
+    refused(verify_range, [a], 0, 2, [], [b], ROOT[2])
+    refused(verify_range, [b], 1, 2, [a], [], ROOT[2])
+    c, d = shifted(ROOT[2], LEAVES[2])
+    refused(prefix_roots, 3, 3, [c, d])
+    refused(prefix_roots, 2, 3, [c, d])
+
+
+def test_every_length_is_checked_before_anything_is_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases: list[tuple[Callable[..., object], list[Any], int]] = [
+        (verify_inclusion, [LEAVES[4], 4, 7, TREES.PATH(4, 0, 7), ROOT[7]], 3),
+        (verify_consistency, [5, 8, TREES.PROOF(5, 8), ROOT[5], ROOT[8]], 2),
+        (prefix_roots, [5, 8, prefix_proof(5, 8, TREES)], 2),
+        (verify_range, [LEAVES[3:5], 3, 8, *range_proof(3, 5, 8, TREES), ROOT[8]], 0),
+        (verify_range, [LEAVES[3:5], 3, 8, *range_proof(3, 5, 8, TREES), ROOT[8]], 3),
+        (verify_range, [LEAVES[3:5], 3, 8, *range_proof(3, 5, 8, TREES), ROOT[8]], 4),
+    ]
+    for verify, arguments, _ in cases:
+        verify(*arguments)
+
+    def hashing(*_: object) -> None:
+        pytest.fail("hashed before the lengths were checked")
+
+    monkeypatch.setattr("tlog.core.proofs.node_hash", hashing)
+    monkeypatch.setattr("tlog.core.proofs.Frontier", hashing)
+    for verify, arguments, at in cases:
+        for i, digest in enumerate(arguments[at]):
+            for wrong in (digest[:-1], digest + b"\x00", b""):
+                hashes = [*arguments[at]]
+                hashes[i] = wrong
+                refused(verify, *arguments[:at], hashes, *arguments[at + 1 :])
+        refused(verify, *arguments[:at], [*arguments[at], FAR_LEAF] * 5, *arguments[at + 1 :])
+
+
 # What the provers themselves refuse
 
 

@@ -64,7 +64,7 @@ def root_of(leaf_hashes: Sequence[Hash]) -> Hash:
     """MTH(D[n]) from all leaf hashes. HOT: once per event, over a handful of fields."""
     if not leaf_hashes:
         return EMPTY_ROOT
-    row = list(leaf_hashes)
+    row = leaf_hashes
     while len(row) > 1:
         above = _parents(row)
         # A last node without sibling stands for itself one level up: MTH of one leaf is that leaf.

@@ -146,12 +146,9 @@ def bundle_decode(bundle: bytes, width: int = TILE_WIDTH) -> list[bytes]:
     start = 0
     for _ in range(width):
         body = start + 2
-        end = body + int.from_bytes(bundle[start:body], "big")
-        # Slices do not complain: past the end, a length or an entry would just come out shorter.
-        if body > len(bundle) or end > len(bundle):
-            raise InvalidInput("malformed", "the bundle ends early")
-        entries.append(bundle[body:end])
-        start = end
+        start = body + int.from_bytes(bundle[start:body], "big")
+        entries.append(bundle[body:start])
+    # Past the end a slice is only shorter, but `start` moves on: this finds what is missing, too.
     if start != len(bundle):
-        raise InvalidInput("malformed", "bytes after the last entry of the bundle")
+        raise InvalidInput("malformed", f"the bundle is not exactly {width} entries")
     return entries
