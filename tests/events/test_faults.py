@@ -285,12 +285,14 @@ def test_the_enumerations_are_those_of_record() -> None:
     assert set(get_args(schema.EventClass)) == set(record.EVENT_CLASSES)
     assert set(get_args(schema.Severity)) == set(record.SEVERITIES)
     assert set(get_args(schema.ActorType)) == set(record.ACTOR_TYPES)
+    assert set(get_args(schema.Tier)) == set(record.LEAST_DWELL_MS)
+    assert schema.DecisionSurface().decision_complexity_tier == record.DEFAULT_TIER
 
 
 @st.composite
 def _damaged(draw: st.DrawFn) -> Any:
-    event = draw(events)
-    target = event
+    event: dict[str, Any] = draw(events)
+    target: dict[str, Any] = event
     name = draw(st.sampled_from(sorted(event)))
     while isinstance(target[name], dict) and target[name] and draw(st.booleans()):
         target = target[name]

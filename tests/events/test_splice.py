@@ -17,7 +17,7 @@ from tests.events.samples import AUDITAL, SYEN, events
 from tlog.core.canonical import canonical
 from tlog.core.commitment import commit, verify_commitment
 from tlog.core.entry import MAX_ENTRY, entry_bytes, parse_entry
-from tlog.core.ids import event_id, pseudonym
+from tlog.core.ids import event_id, pseudonym, public_label, stream_label
 from tlog.core.strict_json import loads
 from tlog.core.times import format_ms, parse_rfc3339
 from tlog.errors import InvalidInput, VerificationError
@@ -119,16 +119,20 @@ def record_of(
 
 @given(
     events,
-    st.integers(0, 2**40),
+    st.integers(1, 2**48 - 1),
     st.booleans(),
-    st.booleans(),
-    st.integers(0, 2**41),
+    st.integers(0, 2**41) | st.sampled_from([-300_001, -300_000, 0, 300_000, 300_001]),
     st.binary(min_size=32, max_size=32),
 )
 def test_spliced_bytes_are_the_entry(
-    event: dict[str, Any], position: int, skew: bool, agent: bool, ms: int, previous: bytes
+    event: dict[str, Any], position: int, agent: bool, ms: int, previous: bytes
 ) -> None:
     sub = parse_event(event)
+    if sub.occurred_ms is None:
+        ms = abs(ms)
+    elif abs(ms) <= 300_001:  # as far as that from the client's time
+        ms = max(0, sub.occurred_ms + ms)
+    skew = sub.occurred_ms is not None and abs(sub.occurred_ms - ms) > 300_000
     parts, commitment = segments_of(sub, agent=AGENT if agent else None)
     identity = event_id(ms, 7, position)
     previous_hash = "sha256:" + previous.hex()
@@ -153,7 +157,7 @@ def test_spliced_bytes_are_the_entry(
 def test_the_fields_of_a_submission_give_the_root_in_its_entry(event: dict[str, Any]) -> None:
     sub = parse_event(event)
     parts, _ = segments_of(sub)
-    record = parse_entry(complete(parts)).record
+    record = parse_entry(complete(parts, sub)).record
     root = bytes.fromhex(record["commitment"]["root"].removeprefix("sha256:"))
     count = record["commitment"]["fields"]
     assert count == len(sub.fields) + 1
@@ -162,21 +166,22 @@ def test_the_fields_of_a_submission_give_the_root_in_its_entry(event: dict[str, 
         verify_commitment([*sub.fields, ("/payload/~0~0", 1)], MASTER_SALT, count, root)
 
 
-def complete(parts: Segments) -> bytes:
+def complete(parts: Segments, sub: Submission) -> bytes:
+    ms = sub.occurred_ms or 0
     return splice(
         parts,
         position=1,
         clock_skew=False,
-        event_id=event_id(0, 1, 1),
+        event_id=event_id(ms, 1, 1),
         previous_hash="sha256:" + "0" * 64,
-        timestamp=format_ms(0),
+        timestamp=format_ms(ms),
     )
 
 
 @given(events)
 def test_a_client_finds_what_it_set_and_nothing_else(event: dict[str, Any]) -> None:
     sub = parse_event(event)
-    record = parse_entry(complete(segments_of(sub)[0])).record
+    record = parse_entry(complete(segments_of(sub)[0], sub)).record
     expected = expected_members(sub)
     if sub.stream_id is not None:
         assert expected.pop("streamId") == sub.stream_id
@@ -190,7 +195,8 @@ def test_a_client_finds_what_it_set_and_nothing_else(event: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("event", [SYEN, AUDITAL])
 def test_no_person_and_no_private_value_is_in_the_entry(event: dict[str, Any]) -> None:
-    raw = complete(segments_of(parse_event(event))[0])
+    sub = parse_event(event)
+    raw = complete(segments_of(sub)[0], sub)
     for private in (
         b"jane.doe",
         b"10.0.1.45",
@@ -294,15 +300,17 @@ def test_a_pseudonym_too_few_or_too_many_is_our_fault(
 
 def test_the_genesis_entry() -> None:
     previous = "sha256:" + "0" * 64
+    nonce = bytes(range(32))
     for public in (True, False):
+        label = public_label(STREAM) if public else stream_label(STREAM, nonce)
         commitment = commit([], MASTER_SALT)
         parts = genesis_segments(
             origin="log.example.com",
             vkey="log.example.com+00000000+AAAA",
             stream_id=STREAM,
             stream_number=3,
-            label="x" * 52,
-            nonce=bytes(range(32)),
+            label=label,
+            nonce=nonce,
             public=public,
             root_size=9,
             root_hash=bytes(32),
@@ -331,7 +339,7 @@ def test_the_genesis_entry() -> None:
                 "origin": "log.example.com",
                 "streamId": STREAM,
                 "streamNumber": 3,
-                "label": "x" * 52,
+                "label": label,
                 "nonce": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
                 "visibility": "public" if public else "private",
                 "schema": 1,

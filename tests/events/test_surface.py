@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tlog.core.times import format_ms, parse_rfc3339
 from tlog.errors import InvalidInput
-from tlog.events.surface import client_time
 from tlog.events.submission import Submission, parse_event
+from tlog.events.surface import client_time
 
 
 def submit(**surface: Any) -> Submission:

@@ -19,11 +19,10 @@ from msgspec.json import Encoder
 
 from tlog.core.canonical import canonical
 from tlog.core.entry import MAX_ENTRY
+from tlog.core.record import GENESIS_TYPE, RESERVED_PREFIX, SCHEMA
 from tlog.core.wire import b64encode, hash_text
 from tlog.errors import InvalidInput
-from tlog.events.submission import RESERVED, Submission
-
-SCHEMA = 1
+from tlog.events.submission import Submission
 
 # Longest that splice adds: position and its comma, clockSkew, event id, block hash, time, and some
 # to spare.
@@ -134,7 +133,7 @@ def system_segments(
     root: bytes,
 ) -> Segments:
     """The same for an entry of the log's own; `system` is any JSON object of integers and text."""
-    if not event_type.startswith(RESERVED):
+    if not event_type.startswith(RESERVED_PREFIX):
         raise AssertionError("tlog: an entry of the log's own has a type of the log's own")
     middle = {
         "commitment": {"fields": fields, "root": hash_text(root)},
@@ -183,7 +182,7 @@ def genesis_segments(
     return system_segments(
         stream_id=stream_id,
         event_class="INTENT",
-        event_type="tlog.stream.opened",
+        event_type=GENESIS_TYPE,
         system=system,
         fields=fields,
         root=root,

@@ -30,7 +30,7 @@ from msgspec.json import Encoder
 
 from tlog.core.canonical import canonical
 from tlog.core.commitment import pointer_escape
-from tlog.core.record import AUDITAL_TYPES
+from tlog.core.record import AUDITAL_TYPES, RESERVED_PREFIX
 from tlog.core.wire import b64decode
 from tlog.errors import InvalidInput
 from tlog.events.diagnose import raise_fault
@@ -45,7 +45,6 @@ from tlog.events.input import (
 )
 from tlog.events.surface import client_time, plain_surface
 
-RESERVED = "tlog."
 SALT_SIZE = 32
 MAX_PLAIN = 128  # characters of plain text in the entry
 
@@ -203,8 +202,8 @@ def _printable(text: str) -> bool:
 
 def _event_class(event: Event, pointer: str) -> str:
     event_type = event.event_type
-    if event_type.startswith(RESERVED):
-        detail = f"types beginning {RESERVED!r} are the log's own"
+    if event_type.startswith(RESERVED_PREFIX):
+        detail = f"types beginning {RESERVED_PREFIX!r} are the log's own"
         raise InvalidInput("reserved-event-type", detail, _at(event, "event_type", pointer))
     if event.event_class is not UNSET:
         return event.event_class

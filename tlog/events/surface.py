@@ -18,7 +18,6 @@ from tlog.core.times import format_ms, parse_rfc3339
 from tlog.errors import InvalidInput
 from tlog.events.input import DecisionSurface
 
-
 _tail = re.compile(r"(?:\.([0-9]{3}))?Z").fullmatch
 
 
