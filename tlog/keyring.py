@@ -41,8 +41,7 @@ from tlog.store.rows import IDENTITY, Rows
 
 FORMAT = b"tlog/vault/v1"
 CACHE_LIMIT = 100_000
-#: Seconds after which another process's erasure is seen, at most.
-LOOK_INTERVAL = 0.5
+LOOK_INTERVAL = 0.5  # seconds after which another process's erasure is seen, at most
 
 BY_DAY, BY_SUBJECT = b"\1\1", b"\1\2"  # version and kind of a sealed payload
 _DAY_ID = 12
@@ -69,8 +68,7 @@ class Keyring:
         self.names: Cache[tuple[str, str, str], str] = Cache(CACHE_LIMIT)
         #: By the tenant and what a caller has in hand: the subject's pseudonym, the day's number, or the header.
         self.keys: Cache[tuple[str, str | int | bytes], DataKey] = Cache(CACHE_LIMIT)
-        #: When to `look`, by the monotonic clock.
-        self.look_at = monotonic() + LOOK_INTERVAL
+        self.look_at = monotonic() + LOOK_INTERVAL  # when to `look`, by the monotonic clock
 
     @classmethod
     def create(cls, path: Path, kek: KeyEncryptionKey) -> Keyring:
@@ -131,6 +129,17 @@ class Keyring:
                 self._keep(tenant, text, DataKey(BY_SUBJECT + secret, data_key))
             self.names.put((tenant, kind, person), text)
             return text
+
+    def find(self, tenant: str, kind: Literal["usr", "sub"], person: str) -> str | None:
+        """The person's pseudonym if there is one; nothing is made."""
+        with self._lock:
+            if self._get(b"T" + tenant.encode()) is None:
+                return None
+            owner = self._tenant(tenant, make=False)
+            row = owner.row(b"P", owner.index(kind, person))
+            if (box := self._get(row)) is None:
+                return None
+            return pseudonym_text(kind, owner.unbox(row, box)[:REFERENCE_BYTES])
 
     def key(self, tenant: str, name: str | int | bytes) -> DataKey:
         """A data key by the subject's pseudonym, by the day's number (made if need be), or by its header.

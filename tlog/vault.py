@@ -65,6 +65,10 @@ class Vault:
         found = self._names.get((tenant, kind, person))
         return self._ring.pseudonym(tenant, kind, person) if found is None else found
 
+    def find_pseudonym(self, tenant: str, kind: Literal["usr", "sub"], person: str) -> str | None:
+        """The pseudonym of a person who has one; asking about another leaves no trace."""
+        return self._ring.find(tenant, kind, person)
+
     def seal(
         self,
         *,
