@@ -253,7 +253,9 @@ class Sequencer:
         draft.finish_tiles()
         self._row = write_commit(self._store, states, self._guard, draft, row)
         note = sign_commit(self._signer, self._row)
-        # Head before views: a reader takes the view first, so its head always covers its view.
+        # The root log's view, the head, the streams' views: a reader takes the view of a stream first, so that its head
+        # covers it, and proves it in a root log that is at least as long as the head says.
+        states.publish([layout.ROOT_LOG])
         self.head = Head(draft.number, ms, draft.root, note)
         states.publish(draft.touched)
         committed = Committed(draft.number, ms, draft.root, note, draft.heads)
