@@ -167,6 +167,8 @@ def _integrity(
         f"The entry is unaltered and is number {entry.record['chainPosition']} of stream "
         f"{entry.record['streamId']}, counted from 0, in a tree of {head.size}."
     )
+    if not binding.understood(entry):
+        passed += " Its schema is not known here: what the entry says was not understood."
     return Verdict(PASS, passed), entry, head
 
 

@@ -23,6 +23,7 @@ from conformance.golden.honest import (
     Json,
     base_record,
     entry_of,
+    full_record,
     package,
     prove,
     receipt,
@@ -62,6 +63,9 @@ def add_receipts(vectors: Vectors) -> None:
     vectors.proof("receipts/good/newest-leaf.json", receipt(prove(index=SIZE - 1)), SIGNED)
     vectors.proof("receipts/good/tree-of-one.json", receipt(prove(HONEST[:1], 0)), SIGNED)
     vectors.proof("receipts/good/replayed.json", receipt(prove(), replayed=True), SIGNED)
+    unknown = entry_of(full_record() | {"v": 2, "colour": "red"}, PREVIOUS)
+    other = receipt(prove(with_target(unknown)))
+    vectors.proof("receipts/good/schema-2-not-understood.json", other, SIGNED)
     vectors.proof("receipts/good/without-salt.json", changed(good, drop("salt")), SIGNED)
     public = prove(stream_entries(stream=PUBLIC), origin=PUBLIC_ORIGIN)
     vectors.proof("receipts/good/public-stream.json", receipt(public), SIGNED)

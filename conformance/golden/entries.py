@@ -85,6 +85,11 @@ def invalid_entries() -> dict[str, bytes]:
         "tags-with-space": entry_with(tags=["high value"]),
         "tags-33": entry_with(tags=[f"t{number}" for number in range(33)]),
         "clock-skew-false": entry_with(clockSkew=False),
+        "clock-skew-left-out": entry_with(clockSkew=None),
+        "clock-skew-without-reason": entry_with(occurredAt="2026-03-20T13:55:03.250Z"),
+        "clock-skew-without-occurred-at": entry_with(occurredAt=None),
+        "context-empty": entry_with(context={}),
+        "system-in-an-event": entry_with(system={"note": "x"}),
         "fields-zero": entry_with(commitment={**full_record()["commitment"], "fields": 0}),
         "commitment-bare-hex": entry_with(commitment={"fields": 9, "root": "ab" * 32}),
         "producer-sequence-zero": entry_with(producer={"id": "credit-agent", "sequence": 0}),
@@ -94,28 +99,35 @@ def invalid_entries() -> dict[str, bytes]:
     }
 
 
-def unbound_entries() -> dict[str, tuple[bytes, int]]:
-    """Valid entries, each with one thing that its place contradicts; the leaf at which it stands."""
-    record, zeros = full_record(), "sha256:" + "0" * 64
-    other_time = canonical(json.loads(HONEST[TARGET]) | {"timestamp": format_ms(MS + 1)})
-    opened = base_record(0) | {"id": record["id"], "chainPosition": TARGET}
-    first = base_record(0)
+def unbound_entries(schema: int) -> dict[str, tuple[bytes, int]]:
+    """Entries, each with one thing that its place contradicts; the leaf at which it stands.
+
+    Of schema 1 some of them are no valid entry either; of another schema nothing else is looked at.
+    """
+    zeros = "sha256:" + "0" * 64
+    full, first = full_record() | {"v": schema}, base_record(0) | {"v": schema}
+    opened = first | {"id": full["id"], "chainPosition": TARGET}
     plain = {name: value for name, value in first.items() if name != "system"}
+
+    def with_members(**members: Any) -> bytes:
+        return entry_of(full | members, PREVIOUS)
+
+    later = event_id(MS + 1, NUMBER, TARGET)
     return {
-        "id-of-another-millisecond": (entry_with(id=event_id(MS + 1, NUMBER, TARGET)), TARGET),
-        "id-of-another-leaf": (entry_with(id=event_id(MS, NUMBER, TARGET + 1)), TARGET),
-        "timestamp-of-another-millisecond": (other_time, TARGET),
-        "chain-position-of-another-leaf": (entry_with(chainPosition=TARGET + 1), TARGET),
-        "entry-at-another-leaf": (HONEST[TARGET], TARGET - 1),
-        "organisation-of-another-tenant": (entry_with(organisationId="other"), TARGET),
+        "id-of-another-millisecond": (with_members(id=later), TARGET),
+        "id-of-another-leaf": (with_members(id=event_id(MS, NUMBER, TARGET + 1)), TARGET),
+        "timestamp-of-another-millisecond": (entry_of(full, PREVIOUS, format_ms(MS + 1)), TARGET),
+        "chain-position-of-another-leaf": (with_members(chainPosition=TARGET + 1), TARGET),
+        "entry-at-another-leaf": (entry_of(full, PREVIOUS), TARGET - 1),
+        "organisation-of-another-tenant": (with_members(organisationId="other"), TARGET),
         "genesis-at-leaf-5": (entry_of(opened, PREVIOUS), TARGET),
-        "previous-hash-zero-at-leaf-5": (entry_of(record, zeros), TARGET),
+        "previous-hash-zero-at-leaf-5": (entry_of(full, zeros), TARGET),
         "no-genesis-at-leaf-0": (entry_of(plain | {"eventType": "INFERENCE"}, zeros), 0),
         "previous-hash-at-leaf-0": (entry_of(first, PREVIOUS), 0),
     }
 
 
-def unbound_genesis() -> dict[str, bytes]:
+def unbound_genesis(schema: int) -> dict[str, bytes]:
     """Genesis entries whose `system` does not fit the tree in which they stand."""
     system, label = base_record(0)["system"], stream_label(STREAM, seed("another nonce"))
     faults = {
@@ -126,6 +138,8 @@ def unbound_genesis() -> dict[str, bytes]:
         "genesis-with-another-stream-number": {"streamNumber": NUMBER + 1},
     }
     return {
-        name: entry_of(base_record(0) | {"system": system | fault}, "sha256:" + "0" * 64)
+        name: entry_of(
+            base_record(0) | {"v": schema, "system": system | fault}, "sha256:" + "0" * 64
+        )
         for name, fault in faults.items()
     }

@@ -118,7 +118,7 @@ def full_record() -> Json:
         "commitment": commitment(FIELDS),
         "modelId": "mdl_abc123",
         "tags": ["credit-risk", "high-value"],
-        "occurredAt": "2026-03-20T14:00:03.123Z",
+        "occurredAt": "2026-03-20T13:55:03.249Z",
         "clockSkew": True,
         "actor": {"type": "USER", "id": pseudonym("usr", seed("usr")[:16])},
         "subject": pseudonym("sub", seed("sub")[:16]),

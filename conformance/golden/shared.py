@@ -132,11 +132,13 @@ def add_shared(vectors: Vectors, folder: str, make: Callable[[Proof], Json]) -> 
     for name, entry in invalid_entries().items():
         document = make(prove(with_target(entry)))
         vectors.proof(f"{folder}/bad/entry-{name}.json", document, BROKEN)
-    for name, (entry, index) in unbound_entries().items():
-        document = make(prove(with_target(entry, index), index))
-        vectors.proof(f"{folder}/bad/{name}.json", document, BROKEN)
-    for name, entry in unbound_genesis().items():
-        vectors.proof(f"{folder}/bad/{name}.json", make(prove(with_target(entry, 0), 0)), BROKEN)
+    for schema, suffix in ((1, ""), (2, "-in-schema-2")):
+        for name, (entry, index) in unbound_entries(schema).items():
+            document = make(prove(with_target(entry, index), index))
+            vectors.proof(f"{folder}/bad/{name}{suffix}.json", document, BROKEN)
+        for name, entry in unbound_genesis(schema).items():
+            document = make(prove(with_target(entry, 0), 0))
+            vectors.proof(f"{folder}/bad/{name}{suffix}.json", document, BROKEN)
     for name, origin in unbound_origins().items():
         vectors.proof(f"{folder}/bad/{name}.json", make(prove(origin=origin)), BROKEN)
     for name, arguments in misplaced().items():

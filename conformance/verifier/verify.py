@@ -363,9 +363,9 @@ def milliseconds(time: str) -> int:
     return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(milliseconds=1)
 
 
-def check_surface(surface: dict) -> None:
-    """How long a human looked, and whether that was too short, follow from the entry's two times."""
-    expected = {}
+def check_computed(record: dict, timestamp: str) -> None:
+    """What follows from other members: how long a human looked, and whether clocks disagree."""
+    surface, expected = record.get("decisionSurface", {}), {}
     if {"presentation_timestamp", "signoff_timestamp"} <= set(surface):
         dwell = milliseconds(surface["signoff_timestamp"])
         dwell -= milliseconds(surface["presentation_timestamp"])
@@ -373,6 +373,10 @@ def check_surface(surface: dict) -> None:
         expected = {"dwell_ms": dwell, "velocity_flag": dwell < least}
     shown = {name: surface[name] for name in ("dwell_ms", "velocity_flag") if name in surface}
     demand(shown == expected, "dwell_ms and velocity_flag do not follow from the two times")
+    apart = milliseconds(record.get("occurredAt", timestamp)) - milliseconds(timestamp)
+    demand((abs(apart) > 300_000) == ("clockSkew" in record), "clockSkew does not follow")
+    system = record.get("eventType", "").startswith("tlog.") or "system" not in record
+    demand(system, "an event of a client with a system member")
 
 
 # --- The steps -----------------------------------------------------------------------------------------
@@ -403,7 +407,7 @@ def check_entry(event: Event) -> str:
     if schema != 1:
         return f"{len(event.entry)} bytes, canonical; schema {schema}: content NOT UNDERSTOOD"
     fits_schema(event.record)
-    check_surface(event.record.get("decisionSurface", {}))
+    check_computed(event.record, members["timestamp"])
     return f"{len(event.entry)} bytes, canonical, {event.record['eventClass']} {event.record['eventType']}"
 
 
@@ -511,6 +515,8 @@ def check_label(origin: str, event: Event, log: Key, genesis: bytes | None) -> s
     text = b"tlog/stream-label/v1\0" + stream.encode() + b"\0" + unbase64(system.get("nonce"), 32)
     derived = base64.b32encode(hashlib.sha256(text).digest()).decode().lower().rstrip("=")
     demand(public or derived == label, "the label does not come from stream id and nonce")
+    visibility = "public" if public else "private"
+    demand(system.get("visibility") == visibility, "the genesis says another visibility")
     return f"{label}, as the genesis says"
 
 

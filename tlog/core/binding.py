@@ -16,20 +16,26 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from tlog.core.canonical import canonical
-from tlog.core.chain import GENESIS_PREVIOUS, block_hash
+from tlog.core.chain import block_hash
 from tlog.core.checkpoint import MAX_SIZE, Checkpoint, open_checkpoint
-from tlog.core.entry import Entry, parse_entry
+from tlog.core.entry import GENESIS_PREVIOUS, Entry, parse_frame, validate_entry
 from tlog.core.hashes import HASH_SIZE, Hash, leaf_hash
-from tlog.core.ids import parse_event_id, public_label, stream_label, stream_origin
+from tlog.core.ids import (
+    parse_event_id,
+    parse_stream_id,
+    public_label,
+    stream_label,
+    stream_origin,
+)
 from tlog.core.note import Note, Verifier
 from tlog.core.proofs import inclusion_root, verify_inclusion
+from tlog.core.record import GENESIS_TYPE, SCHEMA
 from tlog.core.times import parse_time
 from tlog.core.wire import b64decode, b64encode
 from tlog.errors import InvalidInput, VerificationError
 
 # A path has at most 63 hashes, each side of a range proof too (sizes end at 2^63 - 1).
 MAX_HASHES = 63
-GENESIS_TYPE = "tlog.stream.opened"
 
 _PRIVATE_LABEL = re.compile("[a-z2-7]{52}")
 _T = TypeVar("_T")
@@ -72,12 +78,26 @@ def hashes(container: object, name: str = "hashes") -> list[Hash]:
 
 
 def read_entry(document: object) -> Entry:
-    """Return the entry of a document, valid by the rule of design §2.2."""
+    """Return the entry of a document: valid by design §2.2, or of a schema that is not known here.
+
+    Of an unknown schema integrity is verified all the same; what the record says beyond its place
+    is not understood (`understood`).
+    """
     raw = decoded(document, "entry")
     try:
-        return parse_entry(raw)
+        entry = parse_frame(raw)
+        if understood(entry):
+            validate_entry(entry)
     except InvalidInput:
         raise VerificationError from None
+    natural(entry.record, "v")
+    return entry
+
+
+def understood(entry: Entry) -> bool:
+    """Say whether the record is of the one schema that is known here, or claims none."""
+    version = entry.record.get("v")
+    return type(version) is not int or version == SCHEMA
 
 
 def same(shown: object, true: object) -> bool:
@@ -91,6 +111,7 @@ def same(shown: object, true: object) -> bool:
 def copies(entry: Entry) -> dict[str, Any]:
     """Return what a document may repeat of its entry, by the names it has there."""
     record = entry.record
+    surface = record.get("decisionSurface")
     return {
         "event_id": record.get("id"),
         "stream_id": record.get("streamId"),
@@ -99,7 +120,8 @@ def copies(entry: Entry) -> dict[str, Any]:
         "block_hash": block_hash(entry.raw),
         "previous_hash": entry.previous_hash,
         "leaf_hash": b64encode(leaf_hash(entry.raw)),
-        "velocity_flag_triggered": record.get("decisionSurface", {}).get("velocity_flag", False),
+        "velocity_flag_triggered": isinstance(surface, dict)
+        and surface.get("velocity_flag", False),
     }
 
 
@@ -114,18 +136,18 @@ def check_identity(entry: Entry) -> None:
     """Check that the event id locates the entry, and that the entry is of the stream it names.
 
     1. Milliseconds in the id = timestamp.  2. Index in the id = chainPosition.
-    3. organisationId = tenant in streamId.  4. Leaf 0, and no other, opens the stream.
+    3. organisationId = tenant in streamId.  4. Leaf 0, and no other, opens the stream and has no
+    previous entry. A valid record of schema 1 has said most of this; one of another schema has not.
     """
     record = entry.record
     try:
         identity = parse_event_id(member(record, "id", str))
-        ms = parse_time(entry.timestamp)
+        stream_id = parse_stream_id(member(record, "streamId", str))
     except InvalidInput:
         raise VerificationError from None
-    demand(identity.ms == ms)
+    demand(identity.ms == parse_time(entry.timestamp))
     demand(identity.leaf_index == natural(record, "chainPosition"))
-    tenant = member(record, "streamId", str).partition(":")[0]
-    demand(member(record, "organisationId", str) == tenant)
+    demand(member(record, "organisationId", str) == stream_id.tenant)
     opens = member(record, "eventType", str) == GENESIS_TYPE
     first = entry.previous_hash == GENESIS_PREVIOUS
     demand(opens == first == (identity.leaf_index == 0))

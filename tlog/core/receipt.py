@@ -237,7 +237,7 @@ def verify_batch(answer: Mapping[str, Any], log: Verifier) -> list[VerifiedRecei
     verified: list[VerifiedReceipt | None] = []
     new: dict[str, list[tuple[int, Entry]]] = {}
     for number, receipt in enumerate(member(answer, "receipts", list)):
-        if member(receipt, "replayed", bool):
+        if member(receipt, "replayed", bool):  # demands a JSON object, too
             verified.append(verify_receipt(receipt, log))  # 1
             continue
         entry = _verify_entry(receipt)  # 2
@@ -256,7 +256,7 @@ def verify_batch(answer: Mapping[str, Any], log: Verifier) -> list[VerifiedRecei
     return [receipt for receipt in verified if receipt is not None]
 
 
-def _verify_entry(receipt: object) -> Entry:
+def _verify_entry(receipt: Mapping[str, Any]) -> Entry:
     entry = binding.read_entry(receipt)
     binding.check_copies(receipt, entry, COPIES)
     binding.check_identity(entry)
