@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-VECTORS = Path(os.environ.get("TLOG_VECTORS", REPOSITORY.parent / "shared" / "vectors"))
+SHARED = REPOSITORY.parent / "shared"
+VECTORS = Path(os.environ.get("TLOG_VECTORS", SHARED / "vectors"))
 
 
 def vectors(folder: str) -> Path:

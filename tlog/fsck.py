@@ -128,6 +128,7 @@ class _Stream:
 
         A link (i, i+1) breaks when entry i changed, or when the previousHash inside entry i+1 did; the latter
         also breaks (i+1, i+2). So two broken links in a row accuse the entry between them, a single one the first.
+        (The last entry has no successor to tell the two cases apart: the one before it is accused.)
         """
         at = 0
         while at < len(self.broken):
