@@ -370,6 +370,29 @@ def test_failed_flush_stays_pending(
     again.close()
 
 
+def test_made_during_a_flush(vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person met while the writer thread is in its transaction is not lost with what was written."""
+    vault.pseudonym(TENANT, "sub", "p")
+    late: list[str] = []
+    write = rows_module.Rows.write
+
+    @contextmanager
+    def slow(self: Any) -> Iterator[Any]:
+        with write(self) as txn:
+            yield txn
+            late.append(vault.pseudonym(TENANT, "sub", "late"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rows_module.Rows, "write", slow)
+        vault.flush()
+    vault.flush()
+    vault.close()
+    again = reopened(tmp_path)
+
+    assert late == [again.pseudonym(TENANT, "sub", "late")]
+    again.close()
+
+
 def test_second_maker_of_keys_is_refused(vault: Vault, tmp_path: Path) -> None:
     """Two processes that made a key for the same day: the later flush raises instead of replacing the first key."""
     seal(vault)
@@ -400,7 +423,14 @@ def test_keyed_hash(vault: Vault, tmp_path: Path) -> None:
     vault.close()
     again = reopened(tmp_path)
     assert [again.keyed_hash(TENANT, sealed, b"body") for sealed in (one, two, day)] == macs
-    for wrong in (b"", b"\1", b"\1\1" + bytes(16), b"\1\2" + bytes(16), b"\2" + one[1:]):
+    for wrong in (
+        b"",
+        b"\1",
+        b"\1\1" + bytes(16),
+        b"\1\2" + bytes(16),
+        b"\2" + one[1:],
+        day[:6] + bytes(12),
+    ):
         with pytest.raises(CorruptStore):
             again.keyed_hash(TENANT, wrong, b"body")
     again.close()
@@ -602,12 +632,25 @@ def test_erasure_by_another_process(vault: Vault, tmp_path: Path) -> None:
     assert vault.rewrite_due
 
 
-def test_own_commits_do_not_empty_the_caches(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_commit_does_not_hide_an_erasure(vault: Vault, tmp_path: Path) -> None:
+    """A flush of ours after a command's commit, before we looked, must not make us blind for it."""
+    name = vault.pseudonym(TENANT, "sub", "p")
+    sealed = seal(vault, subject=name)
+    vault.flush()
+    with process(tmp_path, f"vault.destroy_subject('acme', {name!r})"):
+        vault._ring.look_at = time.monotonic() + 60  # not yet
+        vault.pseudonym(TENANT, "sub", "q")
+        vault.flush()
+        vault._ring.look()
+
+    assert erased(unseal, vault, sealed)
+
+
+def test_own_commits_do_not_empty_the_caches(vault: Vault) -> None:
     """Every commit of the log flushes: that must not cost finding every key again."""
     vault.pseudonym(TENANT, "sub", "p")
     vault.flush()
-    monkeypatch.setattr(vault._ring, "look_at", 0.0)
-    vault.pseudonym(TENANT, "sub", "p")
+    vault._ring.look()
 
     assert vault._ring.names.get((TENANT, "sub", "p")) is not None
 

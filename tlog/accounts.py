@@ -90,6 +90,8 @@ class Accounts:
         self._keys: dict[str, _KeyRow] = {}
         self._revoked: frozenset[str] = frozenset()
         self._sessions: Cache[str, Session] = Cache(CACHE_LIMIT)
+        self._stale = True
+        self._look_at = 0.0
         self._load()
 
     @classmethod
@@ -109,8 +111,7 @@ class Accounts:
 
     def close(self) -> None:
         """Release the environment."""
-        with self._lock:
-            self._rows.close()
+        self._rows.close()
 
     # ---- tenants and keys ----------------------------------------------------------------------
 
