@@ -38,7 +38,7 @@ fsck                 -> reader vault store core errors
 inspection           -> fsck reader sequencer vault keys store config core errors
 client               -> verdicts events core errors
 monitor              -> client verdicts core errors
-api                  -> log prepare listing reader fsck sequencer.batch accounts tokens vault verdicts events core errors
+api                  -> log prepare listing reader fsck sequencer.batch store.layout accounts tokens vault verdicts events core errors
 server               -> *
 cli                  -> *
 __main__             -> cli

@@ -2,6 +2,8 @@
 
 No index is kept for filters: a canonical entry contains `"member":"value"` literally, so a byte search decides for all
 but the few entries that are then parsed. A page ends at its limit or when it has looked at enough; the cursor goes on.
+
+One thread per call; any thread.
 """
 
 from __future__ import annotations
@@ -11,18 +13,17 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from tlog.core.wire import decimal
-from tlog.errors import InvalidInput
-from tlog.reader import Located, Reader
+from tlog.reader import Located, Source
 from tlog.store import layout
 from tlog.store.layout import CHUNK_HEADER, RECORD_HEADER, read_record
 
 # Records that one page may look at: a few tens of milliseconds.
-_BUDGET = 20_000
+BUDGET = 20_000
+_OFFSET_BITS = 16
 
 
 class Filter(NamedTuple):
-    """What to list. Times are Unix milliseconds, [start, end)."""
+    """What to list. Times are Unix milliseconds, [start, end). `actor_ids`: any of them."""
 
     tenant: str
     stream: int | None = None
@@ -37,35 +38,44 @@ class Filter(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Events in ascending order; `next_cursor` is None at the end."""
+    """Events in ascending order; `next_cursor` is a position in the journal, None at the end."""
 
     events: list[Located]
-    next_cursor: str | None
+    next_cursor: int | None
 
 
 class Listing:
     """Lists the events of one log."""
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._store = reader.source.store
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._store = source.store
 
-    def page(self, wanted: Filter, limit: int, cursor: str | None) -> Page:
-        """At most `limit` events from `cursor` on. Raises: InvalidInput (invalid-value) for a bad cursor."""
-        position = self._start(wanted) if cursor is None else _cursor(cursor)
-        needles = _needles(wanted)
+    def page(self, wanted: Filter, limit: int, cursor: int = 0) -> Page:
+        """At most `limit` events from `cursor` on, an earlier page's `next_cursor`. Raises: CorruptStore.
+
+        A cursor that comes from nowhere stands for the next record: nothing is ever read as a record that is none.
+        """
+        start = max(self._start(wanted), cursor)
+        numbers, needles = self._numbers(wanted), _needles(wanted)
+        sizes: dict[int, int] = {}
         events: list[Located] = []
         looked_at = 0
-        for located, ms in self._scan(wanted, position):
+        for position, ms, chunk in self._scan(start):
             if wanted.end_ms is not None and ms >= wanted.end_ms:
                 break
             looked_at += 1
-            if looked_at > _BUDGET or len(events) == limit:
-                return Page(events, str(located.position))
-            if all(needle in located.record.entry for needle in needles) and _matches(
-                wanted, located
-            ):
-                events.append(located)
+            if looked_at > BUDGET or len(events) == limit:
+                return Page(events, position)
+            record = _wanted(chunk, position & 0xFFFF, numbers, needles, wanted)
+            if record is None:
+                continue
+            if record.stream not in sizes:
+                sizes[record.stream] = self._source.view(record.stream).size
+            # Committed a moment ago, and its head is not public yet: no page shows it before that.
+            if record.index >= sizes[record.stream]:
+                break
+            events.append(Located(record.stream, record.index, position, record))
         return Page(events, None)
 
     def _start(self, wanted: Filter) -> int:
@@ -80,77 +90,84 @@ class Listing:
                     low = middle + 1
                 else:
                     high = middle
-        return low << 16
+        return low << _OFFSET_BITS
 
     def _end(self) -> int:
         row = self._store.commit_row()
         return 0 if row is None else row.next_chunk
 
-    def _scan(self, wanted: Filter, position: int) -> Iterator[tuple[Located, int]]:
-        numbers = self._numbers(wanted)
-        number, offset = position >> 16, position & 0xFFFF
-        for chunk_number in range(number, self._end()):
+    def _scan(self, start: int) -> Iterator[tuple[int, int, bytes]]:
+        """(position, commit's milliseconds, chunk) of every record from `start` on."""
+        for number in range(start >> _OFFSET_BITS, self._end()):
             with self._store.read() as txn:
-                chunk = bytes(self._store.chunk(txn, chunk_number))
+                chunk = bytes(self._store.chunk(txn, number))
             ms = CHUNK_HEADER.unpack_from(chunk)[3]
-            offset = max(offset, CHUNK_HEADER.size)
+            offset = CHUNK_HEADER.size
             while offset < len(chunk):
-                try:
-                    kind, stream, _, entry, extra = RECORD_HEADER.unpack_from(chunk, offset)
-                except Exception as error:
-                    raise InvalidInput("invalid-value", "no such cursor", "/cursor") from error
-                if kind & layout.KIND_MASK != layout.HEAD and stream in numbers:
-                    record, _ = read_record(chunk, offset)
-                    here = chunk_number << 16 | offset
-                    yield Located(stream, record.index, here, record), ms
+                position = number << _OFFSET_BITS | offset
+                if position >= start:
+                    yield position, ms, chunk
+                _, _, _, entry, extra = RECORD_HEADER.unpack_from(chunk, offset)
                 offset += RECORD_HEADER.size + entry + extra
-            offset = 0
 
     def _numbers(self, wanted: Filter) -> set[int]:
-        rows = self._reader.source.rows
         if wanted.stream is not None:
             return {wanted.stream}
         prefix = wanted.tenant + ":"
-        return {number for number, row in list(rows.items()) if row.stream_id.startswith(prefix)}
+        rows = list(self._source.rows.items())
+        return {number for number, row in rows if row.stream_id.startswith(prefix)}
 
 
-def _cursor(text: str) -> int:
-    try:
-        return decimal(text)
-    except InvalidInput as error:
-        raise InvalidInput(
-            "invalid-value", "a cursor comes from an earlier page", "/cursor"
-        ) from error
-
-
-def _needles(wanted: Filter) -> list[bytes]:
-    """Bytes that every wanted entry contains."""
+def _members(wanted: Filter) -> dict[str, str]:
     members = {
         "eventClass": wanted.event_class,
         "eventType": wanted.event_type,
         "modelId": wanted.model_id,
         "severity": wanted.severity,
     }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _needles(wanted: Filter) -> list[bytes]:
+    """Bytes that every wanted entry contains."""
     needles = [
-        orjson.dumps(name) + b":" + orjson.dumps(value)
-        for name, value in members.items()
-        if value is not None
+        orjson.dumps(name) + b":" + orjson.dumps(value) for name, value in _members(wanted).items()
     ]
     if wanted.tag is not None:
         needles.append(orjson.dumps(wanted.tag))
     return needles
 
 
-def _matches(wanted: Filter, located: Located) -> bool:
-    record: dict[str, Any] = orjson.loads(located.record.entry)["payload"]
-    expected = (
-        ("eventClass", wanted.event_class),
-        ("eventType", wanted.event_type),
-        ("modelId", wanted.model_id),
-        ("severity", wanted.severity),
+def _wanted(
+    chunk: bytes, offset: int, numbers: set[int], needles: list[bytes], wanted: Filter
+) -> layout.Record | None:
+    """The record at `offset`, if it is an event of these streams that the filter lets through."""
+    kind, stream, _, entry_length, _ = RECORD_HEADER.unpack_from(chunk, offset)
+    if kind & layout.KIND_MASK == layout.HEAD or stream not in numbers:
+        return None
+    start = offset + RECORD_HEADER.size
+    if any(chunk.find(needle, start, start + entry_length) < 0 for needle in needles):
+        return None
+    record, _ = read_record(chunk, offset)
+    return record if _matches(wanted, record.entry) else None
+
+
+def _matches(wanted: Filter, entry: bytes) -> bool:
+    members = _members(wanted)
+    if not members and wanted.tag is None and wanted.actor_ids is None:
+        return True
+    record = _record(entry)
+    return (
+        all(record.get(name) == value for name, value in members.items())
+        and (wanted.tag is None or wanted.tag in record.get("tags", ()))
+        and (wanted.actor_ids is None or record.get("actor", {}).get("id") in wanted.actor_ids)
     )
-    if any(value is not None and record.get(name) != value for name, value in expected):
-        return False
-    if wanted.tag is not None and wanted.tag not in record.get("tags", ()):
-        return False
-    return wanted.actor_ids is None or record.get("actor", {}).get("id") in wanted.actor_ids
+
+
+def _record(entry: bytes) -> dict[str, Any]:
+    """RECORD of a stored entry; empty for one that can no longer be read, which no filter lets through."""
+    try:
+        record: dict[str, Any] = orjson.loads(entry)["payload"]
+    except (ValueError, TypeError, KeyError):
+        return {}
+    return record

@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from aiohttp import web
 
 from tlog.api.context import GATE, LOG, Gate
+from tlog.api.openapi import DOCUMENT, document
 from tlog.api.problems import problems_middleware
-from tlog.api.routes import ROUTES
+from tlog.api.routes import ROUTES, Handler
 from tlog.log import Log
 
 
 def make_app(log: Log) -> web.Application:
     """The application; the caller opens, starts and closes `log`."""
-    app = web.Application(
-        middlewares=[problems_middleware], client_max_size=log.config.max_body + 1
-    )
+    app = web.Application(middlewares=[problems_middleware])
     app[LOG] = log
     app[GATE] = Gate(log)
+    app[DOCUMENT] = document(ROUTES)
+    methods: dict[str, list[str]] = {}
     for route in ROUTES:
-        if route.method == "GET":
-            app.router.add_get(route.path, route.handler)
-        else:
-            app.router.add_route(route.method, route.path, route.handler)
+        methods.setdefault(route.path, []).append(route.method)
+    for path, known in methods.items():
+        resource = app.router.add_resource(path)
+        for route in ROUTES:
+            if route.path == path:
+                resource.add_route(route.method, route.handler)
+        if "GET" in known:
+            resource.add_route("HEAD", next(r.handler for r in ROUTES if r[:2] == ("GET", path)))
+            known.append("HEAD")
+        # Last, and for each path: /events/batch with another method is not the event named "batch".
+        resource.add_route("*", _refusal(known))
     return app
+
+
+def make_runner(log: Log, *, shutdown_timeout: float = 5.0) -> web.AppRunner:
+    """The application with the server's settings that its rules for bodies rely on."""
+    return web.AppRunner(
+        make_app(log),
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=shutdown_timeout,
+        auto_decompress=False,  # compressed bodies are refused, so nothing must inflate them
+        lingering_time=2.0,  # seconds for which the rest of a refused body is read and dropped
+    )
+
+
+def _refusal(methods: list[str]) -> Handler:
+    async def refuse(request: web.Request) -> NoReturn:
+        raise web.HTTPMethodNotAllowed(request.method, sorted(methods))
+
+    return refuse

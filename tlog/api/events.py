@@ -1,56 +1,66 @@
 """POST /api/v1/events and /api/v1/events/batch: record what an AI system, or a person beside it, did.
 
-HOT: the two handlers run once per request and `_prepare` once per event.
+HOT: the two handlers run once per request, `Intake.add` and `Intake.prepare` once per event.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
-from tlog.tokens import Session
-from tlog.api.context import GATE, LOG, json_response, own_stream
+from tlog.api.body import JSON, NDJSON
+from tlog.api.context import GATE, LOG, Gate, json_response, own_stream
+from tlog.api.query import refuse_query
 from tlog.api.receipts import batch_answer, single_answer
-from tlog.core.ids import parse_stream_id
 from tlog.core.strict_json import loads
 from tlog.errors import InvalidInput, Refused
 from tlog.events.submission import Submission, parse_event
 from tlog.log import Log
 from tlog.sequencer.batch import Opening, Placed, Prepared
+from tlog.tokens import Session
 
-# Events prepared in one go before other requests get their turn.
+# Events looked at in one go before other requests get their turn.
 _SLICE = 250
 _MAX_KEY = 255
 
 
 class Intake:
-    """The events of one request on their way into the log."""
+    """The events of one request on their way into the log.
 
-    def __init__(self, log: Log, session: Session, *, keyed: bool, single: bool) -> None:
+    All are checked before one is prepared: preparing makes pseudonyms, and a refused request leaves no trace.
+    """
+
+    def __init__(self, log: Log, gate: Gate, session: Session, *, keyed: bool) -> None:
         self._log = log
+        self._gate = gate
         self._session = session
         self._keyed = keyed
-        self._single = single
-        self.events: list[Prepared] = []
-        self.openings: dict[str, Opening] = {}
+        self._checked: list[tuple[Submission, str, str]] = []
+        self._unopened: set[str] = set()
 
-    def add(self, value: Any) -> None:
-        """Validate and prepare one decoded event."""
-        at = "" if self._single else f"/{len(self.events)}"
+    def add(self, value: Any, at: str) -> None:
+        """Check one decoded event; `at` is its JSON Pointer in the request. Raises: InvalidInput, Refused."""
         sub = parse_event(value, at)
         session = self._session
         stream_id = session.stream_id
         if sub.stream_id is not None and sub.stream_id != stream_id:
             stream_id = own_stream(session.tenant, sub.stream_id, at + "/stream_id")
-        if not self._log.stream_exists(stream_id) and stream_id not in self.openings:
-            self.openings[stream_id] = self._open(stream_id, at)
+        if stream_id not in self._unopened and not self._log.stream_exists(stream_id):
+            self._may_open(stream_id, at)
         if sub.producer_id is not None:
-            self._check_producer(sub, sub.producer_id, at)
-        self.events.append(
-            self._log.preparer.event(
+            self._check_producer(sub.producer_id, at)
+        self._checked.append((sub, stream_id, at))
+
+    def prepare(self, start: int, end: int) -> list[Prepared]:
+        """Prepare checked events [start, end) for the sequencer. Raises: InvalidInput (entry-too-large)."""
+        session = self._session
+        prepare = self._log.preparer.event
+        return [
+            prepare(
                 sub,
                 tenant=session.tenant,
                 stream_id=stream_id,
@@ -58,75 +68,75 @@ class Intake:
                 keyed=self._keyed,
                 at=at,
             )
-        )
+            for sub, stream_id, at in self._checked[start:end]
+        ]
 
-    def _check_producer(self, sub: Submission, producer_id: str, at: str) -> None:
+    def openings(self) -> dict[str, Opening]:
+        """The streams that the checked events open."""
+        return {one: self._log.preparer.opening(one, public=False) for one in self._unopened}
+
+    def _check_producer(self, producer_id: str, at: str) -> None:
         agent = self._session.agent_id
         if producer_id != agent and not producer_id.startswith(agent + "/"):
-            raise Refused(
-                "foreign-producer",
-                f"this session may write as the producer {agent}",
-                at + "/producer/id",
-            )
+            detail = f"this session may write as the producer {agent}"
+            raise Refused("foreign-producer", detail, at + "/producer/id")
         if self._keyed:
-            raise InvalidInput(
-                "two-keys",
-                "send an Idempotency-Key or a producer sequence, not both",
-                at + "/producer",
-            )
+            detail = "send an Idempotency-Key or a producer sequence, not both"
+            raise InvalidInput("two-keys", detail, at + "/producer")
 
-    def _open(self, stream_id: str, at: str) -> Opening:
+    def _may_open(self, stream_id: str, at: str) -> None:
         session = self._session
         if stream_id != session.stream_id and "stream:create" not in session.scopes:
-            raise Refused(
-                "missing-scope",
-                f"the stream {stream_id} does not exist and this token may not create it",
-                at + "/stream_id",
-            )
-        limit = self._log.config.max_streams_per_tenant
-        if self._log.stream_count(parse_stream_id(stream_id).tenant) + len(self.openings) >= limit:
-            raise Refused(
-                "too-many-streams", f"a tenant has at most {limit} streams", at + "/stream_id"
-            )
-        return self._log.preparer.opening(stream_id, public=False)
+            detail = f"the stream {stream_id} does not exist and this token may not create it"
+            raise Refused("missing-scope", detail, at + "/stream_id")
+        self._gate.quota.check(session.tenant, len(self._unopened) + 1, at + "/stream_id")
+        self._unopened.add(stream_id)
 
 
 async def post_event(request: web.Request) -> web.Response:
-    """Record one event; 201 with its receipt, 200 when it was recorded before."""
+    """Record one event. 201 with its receipt once it is durable and signed, 200 if it was recorded before."""
     log, gate = request.app[LOG], request.app[GATE]
     session = gate.session(request, "ingest")
+    refuse_query(request)
     digest = _request_digest(request, session)
-    value = loads(await gate.body(request, "application/json"))
+    value = loads(await gate.body(request))
     gate.events(session, 1)
-    intake = Intake(log, session, keyed=digest is not None, single=True)
-    intake.add(value)
+    intake = Intake(log, gate, session, keyed=digest is not None)
+    intake.add(value, "")
     minimal = _minimal(request)
-    outcome = await log.append(intake.events, intake.openings, request=digest, prove=not minimal)
+    outcome = await log.append(
+        intake.prepare(0, 1), intake.openings(), request=digest, prove=not minimal
+    )
     new = isinstance(outcome.events[0], Placed)
     return _answer(single_answer(log, outcome, minimal=minimal), new=new, minimal=minimal)
 
 
 async def post_batch(request: web.Request) -> web.Response:
-    """Record up to 10,000 events, all or none."""
+    """Record up to 10,000 events, all or none: a JSON array, or one event a line."""
     log, gate = request.app[LOG], request.app[GATE]
     session = gate.session(request, "ingest")
+    refuse_query(request)
     digest = _request_digest(request, session)
-    body = await gate.body(request, "application/json", "application/x-ndjson")
-    values = _ndjson(body) if request.content_type == "application/x-ndjson" else loads(body)
-    if not isinstance(values, list):
-        raise InvalidInput("wrong-type", "a batch is a JSON array of events", "")
+    body = await gate.body(request, JSON, NDJSON)
     limit = log.config.max_batch
+    values, decode = _lines(body) if request.content_type == NDJSON else _array(body)
     if not 0 < len(values) <= limit:
         kind = "too-many-events" if values else "empty-batch"
         raise InvalidInput(kind, f"a batch has 1 to {limit} events")
     gate.events(session, len(values))
-    intake = Intake(log, session, keyed=digest is not None, single=False)
+    intake = Intake(log, gate, session, keyed=digest is not None)
     for start in range(0, len(values), _SLICE):
-        for value in values[start : start + _SLICE]:
-            intake.add(value)
+        for at, value in enumerate(values[start : start + _SLICE], start):
+            intake.add(decode(value, f"/{at}"), f"/{at}")
+        await asyncio.sleep(0)
+    events: list[Prepared] = []
+    for start in range(0, len(values), _SLICE):
+        events += intake.prepare(start, start + _SLICE)
         await asyncio.sleep(0)
     minimal = _minimal(request)
-    outcome = await log.append(intake.events, intake.openings, request=digest, prove=not minimal)
+    outcome = await log.append(
+        events, intake.openings(), request=digest, prove=not minimal, array=True
+    )
     new = any(isinstance(event, Placed) for event in outcome.events)
     return _answer(await batch_answer(log, outcome, minimal=minimal), new=new, minimal=minimal)
 
@@ -138,24 +148,43 @@ def _answer(body: bytes, *, new: bool, minimal: bool) -> web.Response:
     return response
 
 
-def _ndjson(body: bytes) -> list[Any]:
+Values = tuple[list[Any], Callable[[Any, str], Any]]
+
+
+def _array(body: bytes) -> Values:
+    values = loads(body)
+    if not isinstance(values, list):
+        raise InvalidInput("wrong-type", "a batch is a JSON array of events", "")
+    return values, lambda value, at: value
+
+
+def _lines(body: bytes) -> Values:
+    # Decoded one by one, after they have been counted: a body of 16 MiB holds millions of short lines.
     lines = body.split(b"\n")
     if lines[-1] == b"":
         lines.pop()
-    return [loads(line, pointer_prefix=f"/{at}") for at, line in enumerate(lines)]
+    return lines, lambda line, at: loads(line, pointer_prefix=at)
 
 
 def _minimal(request: web.Request) -> bool:
-    return "return=minimal" in request.headers.get("Prefer", "")
+    # RFC 7240: preferences that are not known are ignored, in any order.
+    given = request.headers.getall("Prefer", ())
+    return any(
+        part.partition(";")[0].strip().lower() == "return=minimal"
+        for line in given
+        for part in line.split(",")
+    )
 
 
 def _request_digest(request: web.Request, session: Session) -> bytes | None:
-    """16 bytes that stand for this tenant's Idempotency-Key, None without one."""
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
+    """16 bytes that stand for an Idempotency-Key of this tenant's agent in its stream, None without one."""
+    given = request.headers.getall("Idempotency-Key", None)
+    if given is None:
         return None
-    if not 0 < len(key) <= _MAX_KEY or not key.isascii() or not key.isprintable():
+    key = given[0]
+    if len(given) > 1 or not (0 < len(key) <= _MAX_KEY and key.isascii() and key.isprintable()):
         raise InvalidInput(
-            "invalid-value", f"an Idempotency-Key is 1 to {_MAX_KEY} printable ASCII characters"
+            "invalid-value", f"an Idempotency-Key is one header of 1 to {_MAX_KEY} printable ASCII"
         )
-    return hashlib.sha256(f"{session.tenant}\x00{key}".encode()).digest()[:16]
+    scope = "\x00".join((session.tenant, session.agent_id, session.stream_id, key))
+    return hashlib.sha256(scope.encode()).digest()[:16]

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import orjson
 from aiohttp import web
 
 from tlog import __version__
-from tlog.api.context import LOG, json_response
+from tlog.api.answers import Health, SizeAt
+from tlog.api.context import LOG, answer
+from tlog.api.query import refuse_query
 from tlog.core.times import format_ms
 
 
 async def get_health(request: web.Request) -> web.Response:
-    """200 while events are taken, 503 with the reason in `status` otherwise."""
+    """Whether events are taken: 200, or 503 with the reason in `status`."""
     log = request.app[LOG]
-    head, published = log.sequencer.head, log.sequencer.published
-    status = log.sequencer.status
-    answer = {
-        "status": status,
-        "version": __version__,
-        "origin": log.config.origin,
-        "vkey": log.vkey,
-        "root": {"tree_size": head.root.size, "timestamp": format_ms(head.ms)},
-        "published": None
-        if published is None
-        else {"tree_size": published.root.size, "timestamp": format_ms(published.ms)},
-        "witnesses": [],
-        "waiting_events": log.sequencer.waiting,
-        "disk_free_bytes": log.store.disk_free(),
-    }
-    return json_response(orjson.dumps(answer), 200 if status == "ok" else 503)
+    refuse_query(request)
+    sequencer = log.sequencer
+    head, published = sequencer.head, sequencer.published
+    health = Health(
+        sequencer.status,
+        __version__,
+        log.config.origin,
+        log.vkey,
+        SizeAt(head.root.size, format_ms(head.ms)),
+        None if published is None else SizeAt(published.root.size, format_ms(published.ms)),
+        [],
+        sequencer.waiting,
+        log.store.disk_free(),
+    )
+    response = answer(health, 200 if health.status == "ok" else 503)
+    response.headers["Cache-Control"] = "no-store"
+    if health.status != "ok":
+        response.headers["Retry-After"] = "5"
+    return response

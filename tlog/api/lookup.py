@@ -1,162 +1,86 @@
-"""GET /api/v1/events/{id} and GET /api/v1/events: recorded events in Audital's schema, payloads opened."""
+"""GET /api/v1/events/{event_id} and GET /api/v1/events: recorded events, payloads opened."""
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any
+import asyncio
 
 import orjson
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
-from tlog.api.context import GATE, LOG, integer, json_response, own_stream
+from tlog.api.context import GATE, LOG, json_response, own_number
+from tlog.api.describe import Describer
+from tlog.api.limits import Slices
 from tlog.api.proof import own_event
-from tlog.core.commitment import verify_commitment
-from tlog.core.entry import parse_entry
-from tlog.core.hashes import leaf_hash
-from tlog.core.proofs import verify_inclusion
+from tlog.api.query import ListQuery, read_query, refuse_query
 from tlog.core.times import parse_rfc3339
-from tlog.core.wire import hash_text
-from tlog.errors import CorruptStore, InvalidInput, Refused, TlogError
+from tlog.errors import InvalidInput
 from tlog.listing import Filter, Listing
 from tlog.log import Log
-from tlog.reader import Located
-
-_MAX_LIMIT = 1000
-_DEFAULT_LIMIT = 100
-
-_PARAMETERS = frozenset(
-    "stream_id from to event_class event_type model_id actor_id severity tag limit cursor".split()
-)
 
 
 async def get_event(request: web.Request) -> web.Response:
-    """One event. `verified` is the outcome of checking it now: validity, hashes, tree, head, commitment."""
+    """One event in Audital's schema, with its payload; `verified` by checking it now."""
     log = request.app[LOG]
     session = request.app[GATE].session(request, "read")
+    refuse_query(request)
     located = own_event(log, session, request.match_info["event_id"])
-    return json_response(orjson.dumps(describe(log, located)))
+    return json_response(orjson.dumps(Describer(log).describe(located)))
 
 
 async def list_events(request: web.Request) -> web.Response:
-    """Events by log time, ascending; `from` is inclusive, `to` exclusive. Pages by `cursor`."""
+    """A page of the tenant's events by log time, ascending; `from` is inclusive, `to` exclusive."""
     log = request.app[LOG]
     session = request.app[GATE].session(request, "read")
-    unknown = set(request.query) - _PARAMETERS
-    if unknown:
-        name = min(unknown)
-        raise InvalidInput("unknown-parameter", f"there is no parameter {name}", f"/{name}")
-    query = request.query
-    limit = integer(request, "limit") or _DEFAULT_LIMIT
-    if limit > _MAX_LIMIT:
-        raise InvalidInput("invalid-value", f"limit is at most {_MAX_LIMIT}", "/limit")
-    stream_id = query.get("stream_id")
-    streams = None
-    if stream_id is not None:
-        streams = log.reader.number(own_stream(session.tenant, stream_id, "/stream_id"))
-    actor = query.get("actor_id")
-    wanted = Filter(
-        tenant=session.tenant,
-        stream=streams,
-        start_ms=_time(query.get("from"), "/from"),
-        end_ms=_time(query.get("to"), "/to"),
-        event_class=query.get("event_class"),
-        event_type=query.get("event_type"),
-        model_id=query.get("model_id"),
-        severity=query.get("severity"),
-        tag=query.get("tag"),
-        actor_ids=None if actor is None else actor_names(log, session.tenant, actor),
+    query = read_query(request, ListQuery)
+    wanted = _filter(log, session.tenant, query)
+    cursor = 0 if query.cursor is UNSET else int(query.cursor)
+    # In a thread: a page may look at many records before it finds what it wants.
+    page = await asyncio.get_running_loop().run_in_executor(
+        None, Listing(log.source).page, wanted, query.limit, cursor
     )
-    page = Listing(log.reader).page(wanted, limit, query.get("cursor"))
-    answer = {
-        "events": [describe(log, located) for located in page.events],
-        "next_cursor": page.next_cursor,
-    }
-    return json_response(orjson.dumps(answer))
+    describer, slices = Describer(log), Slices()
+    events = []
+    for located in page.events:
+        events.append(describer.describe(located))
+        await slices.breathe()
+    cursor_text = None if page.next_cursor is None else str(page.next_cursor)
+    return json_response(orjson.dumps({"events": events, "next_cursor": cursor_text}))
 
 
-def actor_names(log: Log, tenant: str, actor_id: str) -> tuple[str, ...]:
-    """How an actor may stand in entries: by its id, or for a person by the pseudonym if there is one."""
+def _filter(log: Log, tenant: str, query: ListQuery) -> Filter:
+    start, end = _time(query.start, "/from"), _time(query.end, "/to")
+    if start is not None and end is not None and start > end:
+        raise InvalidInput("invalid-value", "to is before from", "/to")
+    stream = None if query.stream_id is UNSET else own_number(log, tenant, query.stream_id)
+    return Filter(
+        tenant=tenant,
+        stream=stream,
+        start_ms=start,
+        end_ms=end,
+        event_class=_text(query.event_class),
+        event_type=_text(query.event_type),
+        model_id=_text(query.model_id),
+        severity=_text(query.severity),
+        tag=_text(query.tag),
+        actor_ids=None if query.actor_id is UNSET else _names(log, tenant, query.actor_id),
+    )
+
+
+def _names(log: Log, tenant: str, actor_id: str) -> tuple[str, ...]:
+    """How an actor may stand in entries: by its id, or a person by the pseudonym, if there is one."""
     pseudonym = log.vault.find_pseudonym(tenant, "usr", actor_id)
     return (actor_id,) if pseudonym is None else (actor_id, pseudonym)
 
 
-def describe(log: Log, located: Located) -> dict[str, Any]:
-    """A recorded event in Audital's schema."""
-    raw = located.record.entry
-    parsed = orjson.loads(raw)
-    record = parsed["payload"]
-    fields, status = _payload(log, located, record)
-    event = {
-        "id": record["id"],
-        "streamId": record["streamId"],
-        "chainPosition": record["chainPosition"],
-        "blockHash": hash_text(hashlib.sha256(raw).digest()),
-        "previousHash": parsed["previousHash"],
-        "timestamp": parsed["timestamp"],
-    }
-    for name in record.keys() - event.keys() - {"v", "commitment"}:
-        event[name] = record[name]
-    event["verified"] = _verified(log, located, fields)
-    event["payloadStatus"] = status
-    if fields is not None:
-        _disclose(event, fields[1])
-    return event
+def _text(value: str | UnsetType) -> str | None:
+    return None if value is UNSET else value
 
 
-def _payload(
-    log: Log, located: Located, record: dict[str, Any]
-) -> tuple[tuple[bytes, list[tuple[str, Any]]] | None, str]:
-    stream_id = log.source.rows[located.stream].stream_id
-    try:
-        opened = log.vault.unseal(
-            located.record.sealed,
-            tenant=stream_id.partition(":")[0],
-            stream_id=stream_id,
-            root=bytes.fromhex(record["commitment"]["root"][7:]),
-        )
-    except Refused:
-        # No erasure is on record before the erasure commands write one: what is gone is withheld.
-        return None, "withheld"
-    except CorruptStore:
-        return None, "withheld"
-    return opened, "present"
-
-
-def _verified(
-    log: Log, located: Located, fields: tuple[bytes, list[tuple[str, Any]]] | None
-) -> bool:
-    try:
-        entry = parse_entry(located.record.entry)
-        commitment = entry.record["commitment"]
-        if fields is not None:
-            root = bytes.fromhex(commitment["root"][7:])
-            verify_commitment(fields[1], fields[0], commitment["fields"], root)
-        view = log.source.view(located.stream)
-        proof = log.reader.inclusion(located.stream, located.index, view.size)
-        leaf = leaf_hash(located.record.entry)
-        verify_inclusion(leaf, located.index, view.size, proof.hashes, view.root)
-        log.reader.stream_head(located.stream, view)
-    except TlogError:
-        return False
-    return True
-
-
-def _disclose(event: dict[str, Any], fields: list[tuple[str, Any]]) -> None:
-    """Put the committed values where the submitter had them."""
-    event["payload"] = {}
-    for pointer, value in fields:
-        section, _, name = pointer[1:].partition("/")
-        name = name.replace("~1", "/").replace("~0", "~")
-        if section == "subject":
-            event["subjectId"] = value
-        else:
-            event[section] = {**event.get(section, {}), name: value}
-
-
-def _time(text: str | None, pointer: str) -> int | None:
-    if text is None:
+def _time(text: str | UnsetType, pointer: str) -> int | None:
+    if text is UNSET:
         return None
     try:
-        return parse_rfc3339(text.replace(" ", "+"))
+        return parse_rfc3339(text)
     except InvalidInput as error:
         raise InvalidInput("invalid-time", error.detail, pointer) from error

@@ -1,13 +1,209 @@
-"""The OpenAPI 3.1 document, generated from the types that validate."""
+"""GET /openapi.json: the OpenAPI 3.1 document, generated from the route table and from the Structs that validate."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 import orjson
 from aiohttp import web
+from msgspec import Struct
 
+from tlog import __version__
+from tlog.api.answers import Problem
+from tlog.api.body import JSON, NDJSON
 from tlog.api.context import json_response
+from tlog.api.problems import PROBLEM_JSON, URN, status_of_kind
+from tlog.api.query import NoQuery, refuse_query
+
+if TYPE_CHECKING:
+    from tlog.api.routes import Route
+
+DOCUMENT: web.AppKey[bytes] = web.AppKey("openapi", bytes)
+
+_REF = "#/components/schemas/{name}"
+_EVENT_ID = {
+    "name": "event_id",
+    "in": "path",
+    "required": True,
+    "description": "An id of another spelling, of another tenant's event, and of no event: not found.",
+    "schema": {"type": "string", "pattern": "^evt_[0-7][0-9A-HJKMNP-TV-Z]{25}$"},
+}
+_HEADERS: dict[str, dict[str, Any]] = {
+    "Idempotency-Key": {
+        "description": "Same key and body within 24 h: the same entry. Scope: the agent in its stream.",
+        "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
+    },
+    "Prefer": {
+        "description": "`return=minimal` leaves entry and proofs out.",
+        "schema": {"type": "string", "examples": ["return=minimal"], "pattern": "^[a-z=]+$"},
+    },
+    "Accept": {
+        "description": "Proof packages are available as application/json.",
+        "schema": {"type": "string", "enum": ["application/json", "*/*"]},
+    },
+}
+_TOKEN = ("invalid-token", "missing-scope", "rate-limited")
+_PROBLEMS_OF = {
+    "API key": ("invalid-credentials", "rate-limited"),
+    "ingest": _TOKEN,
+    "read": _TOKEN,
+    "public": _TOKEN,
+    "anyone": (),
+}
+_QUERY_PROBLEMS = ("repeated-parameter", "missing-parameter", "invalid-value")
+_BODY_PROBLEMS = (
+    "invalid-request length-required request-timeout body-too-large unsupported-media-type "
+    "invalid-json not-utf8 byte-order-mark too-deep duplicate-member number-out-of-range lone-surrogate "
+    "wrong-type missing-member unknown-member invalid-value"
+).split()
+_ANY_PROBLEMS = ("unknown-parameter", "expectation-failed", "internal")
 
 
 async def get_openapi(request: web.Request) -> web.Response:
-    """The document."""
-    return json_response(orjson.dumps({"openapi": "3.1.0"}))
+    """This document."""
+    refuse_query(request)
+    return json_response(request.app[DOCUMENT])
+
+
+def document(routes: Iterable[Route]) -> bytes:
+    """The document of these routes as JSON."""
+    structs: dict[str, type[Struct]] = {"Problem": Problem}
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        for struct in (*route.success.values(), *route.body):
+            if struct is not None:
+                structs[struct.__name__] = struct
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    _, schemas = msgspec.json.schema_components(structs.values(), ref_template=_REF)
+    return orjson.dumps(
+        {
+            "openapi": "3.1.0",
+            "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+            "info": {
+                "title": "tlog",
+                "version": __version__,
+                "summary": "A transparency log for the decisions of AI systems.",
+                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            },
+            "paths": paths,
+            "components": {
+                "schemas": schemas,
+                "securitySchemes": {
+                    "apiKey": _bearer("An API key, `ak_live_…`: only for POST /api/v1/attest."),
+                    "token": _bearer("The token that POST /api/v1/attest answers."),
+                },
+            },
+        }
+    )
+
+
+def problems_of(route: Route) -> list[str]:
+    """The kinds of problem that an endpoint answers with, `method-not-allowed` and router errors aside."""
+    kinds = {*_ANY_PROBLEMS, *_PROBLEMS_OF[route.who], *route.problems}
+    if route.query is not NoQuery:
+        kinds.update(_QUERY_PROBLEMS)
+    if route.body:
+        kinds.update(_BODY_PROBLEMS)
+    return sorted(kinds)
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    words = (inspect.getdoc(route.handler) or "").partition("\n")
+    operation: dict[str, Any] = {
+        "operationId": getattr(route.handler, "__name__", ""),
+        "summary": words[0],
+        "security": _security(route.who),
+        "parameters": list(_parameters(route)),
+        "responses": {**_answers(route), **_problems(route)},
+    }
+    if words[2].strip():
+        operation["description"] = words[2].strip()
+    if route.who in ("ingest", "read"):
+        operation["x-scope"] = route.who
+    if route.body:
+        operation["requestBody"] = {"required": True, "content": _content(route)}
+    return operation
+
+
+def _security(who: str) -> list[dict[str, list[str]]]:
+    if who == "API key":
+        return [{"apiKey": []}]
+    if who == "anyone":
+        return []
+    return [{"token": []}, {}] if who == "public" else [{"token": []}]
+
+
+def _parameters(route: Route) -> Iterable[dict[str, Any]]:
+    if "{event_id}" in route.path:
+        yield _EVENT_ID
+    _, schemas = msgspec.json.schema_components([route.query], ref_template=_REF)
+    schema = schemas[route.query.__name__]
+    for name, member in schema["properties"].items():
+        parameter = {"name": name, "in": "query", "required": name in schema["required"]}
+        if "description" in member:
+            parameter["description"] = member.pop("description")
+        yield {**parameter, "schema": member}
+    for name in route.headers:
+        yield {"name": name, "in": "header", "required": False, **_HEADERS[name]}
+
+
+def _content(route: Route) -> dict[str, Any]:
+    flavours = [_ref(struct) for struct in route.body]
+    schema = flavours[0] if len(flavours) == 1 else {"anyOf": flavours}
+    if not route.batch:
+        return {JSON: {"schema": schema}}
+    array = {"type": "array", "items": schema, "minItems": 1, "maxItems": 10_000}
+    return {JSON: {"schema": array}, NDJSON: {"schema": {"type": "string"}}}
+
+
+def _answers(route: Route) -> dict[str, Any]:
+    documented = {}
+    for status, struct in route.success.items():
+        schema = {"type": "object"} if struct is None else _ref(struct)
+        text = (inspect.getdoc(struct) or "").partition("\n")[0] if struct else "OpenAPI 3.1."
+        documented[str(status)] = {"description": text, "content": {JSON: {"schema": schema}}}
+    return documented
+
+
+def _problems(route: Route) -> dict[str, Any]:
+    by_status: dict[int, list[str]] = {405: ["method-not-allowed"]}
+    for kind in problems_of(route):
+        by_status.setdefault(status_of_kind(kind), []).append(kind)
+    documented = {}
+    for status, kinds in sorted(by_status.items()):
+        if status in route.success:
+            continue
+        schema = {
+            "allOf": [
+                _ref(Problem),
+                {"properties": {"type": {"enum": [URN + kind for kind in kinds]}}},
+            ]
+        }
+        documented[str(status)] = {
+            "description": ", ".join(kinds),
+            "headers": _headers(status),
+            "content": {PROBLEM_JSON: {"schema": schema}},
+        }
+    return documented
+
+
+def _headers(status: int) -> dict[str, Any]:
+    names = {401: "WWW-Authenticate", 405: "Allow", 415: "Accept-Encoding"}
+    if status in (429, 503):
+        return {
+            "Retry-After": {"required": True, "schema": {"type": "string", "pattern": "^[0-9]+$"}}
+        }
+    return (
+        {names[status]: {"required": True, "schema": {"type": "string"}}} if status in names else {}
+    )
+
+
+def _bearer(description: str) -> dict[str, str]:
+    return {"type": "http", "scheme": "bearer", "description": description}
+
+
+def _ref(struct: type[Struct]) -> dict[str, str]:
+    return {"$ref": _REF.format(name=struct.__name__)}

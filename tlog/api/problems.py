@@ -1,6 +1,7 @@
 """Errors on the wire: `application/problem+json` (RFC 9457), one table from problem kind to HTTP status.
 
-`type` is `urn:tlog:problem:<kind>`; `pointer` is the RFC 6901 JSON Pointer of the member at fault.
+`type` is `urn:tlog:problem:<kind>`; `pointer` is the RFC 6901 JSON Pointer of the member, or parameter, at fault.
+A kind that is not in the table has the status of its family; the OpenAPI document is tested against both.
 """
 
 from __future__ import annotations
@@ -13,69 +14,81 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from tlog.errors import CorruptStore, InvalidInput, Refused, TlogError, Unavailable
+from tlog.errors import InvalidInput, Refused, TlogError, Unavailable
 
 logger = logging.getLogger(__name__)
 
 URN = "urn:tlog:problem:"
+PROBLEM_JSON = "application/problem+json"
 
-# Kinds whose status is not that of their family.
 STATUS = {
+    "invalid-request": 400,
     "invalid-json": 400,
     "not-utf8": 400,
     "byte-order-mark": 400,
     "too-deep": 400,
-    "body-too-large": 413,
-    "payload-too-large": 413,
-    "entry-too-large": 413,
-    "too-many-events": 413,
-    "unsupported-media-type": 415,
-    "length-required": 411,
-    "request-timeout": 408,
     "invalid-credentials": 401,
     "invalid-token": 401,
     "missing-scope": 403,
     "foreign-tenant": 403,
     "foreign-producer": 403,
+    "too-many-streams": 403,
     "not-found": 404,
     "method-not-allowed": 405,
     "not-acceptable": 406,
+    "request-timeout": 408,
     "producer-gap": 409,
     "conflict": 409,
-    "exists": 409,
-    "erased": 410,
+    "length-required": 411,
+    "body-too-large": 413,
+    "payload-too-large": 413,
+    "entry-too-large": 413,
+    "too-many-events": 413,
+    "unsupported-media-type": 415,
+    "expectation-failed": 417,
     "rate-limited": 429,
-    "not-published": 503,
 }
-_FAMILY = {InvalidInput: 422, Refused: 403, Unavailable: 503, CorruptStore: 500}
+FAMILY = {InvalidInput: 422, Refused: 403, Unavailable: 503}
 
-_HTTP_KINDS = {
-    404: "not-found",
-    405: "method-not-allowed",
-    411: "length-required",
-    413: "body-too-large",
-    415: "unsupported-media-type",
-}
+# Kinds of the families Unavailable, and of faults on our side; every other kind that is not above is an InvalidInput.
+UNAVAILABLE = frozenset(
+    {"disk-full", "overloaded", "stopping", "unknown-outcome", "clock", "busy", "not-published"}
+)
+INTERNAL = frozenset({"corrupt-store", "internal"})
+
+# aiohttp's own refusals: of a path, a method, an Expect header.
+_KIND_OF_STATUS = {404: "not-found", 405: "method-not-allowed", 417: "expectation-failed"}
+# After these the rest of the body is unwanted, or will never come.
+_CLOSING = frozenset({408, 411, 413, 415})
 
 
 def status_of(error: TlogError) -> int:
     """The HTTP status of an error."""
     status = STATUS.get(error.kind)
     if status is None:
-        status = next((code for family, code in _FAMILY.items() if isinstance(error, family)), 500)
+        status = next((code for family, code in FAMILY.items() if isinstance(error, family)), 500)
     return status
+
+
+def status_of_kind(kind: str) -> int:
+    """The HTTP status that a kind has, for the document."""
+    if kind in UNAVAILABLE:
+        return 503
+    return 500 if kind in INTERNAL else STATUS.get(kind, 422)
 
 
 def problem(error: TlogError) -> web.Response:
     """The response for an error."""
     status = status_of(error)
+    # What is wrong inside is for the log of the server, not for its clients.
+    detail = error.detail if status != 500 else "the log failed to answer; the fault is recorded"
     body: dict[str, Any] = {
         "type": URN + error.kind,
         "title": error.kind.replace("-", " "),
         "status": status,
-        "detail": error.detail,
+        "detail": detail,
     }
-    headers = {}
+    headers = {"Cache-Control": "no-store"}
     if isinstance(error, InvalidInput | Refused) and error.pointer is not None:
         body["pointer"] = error.pointer
     if isinstance(error, Refused):
@@ -84,12 +97,14 @@ def problem(error: TlogError) -> web.Response:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="tlog"'
-    return web.Response(
-        body=orjson.dumps(body),
-        status=status,
-        headers=headers,
-        content_type="application/problem+json",
+    if status == 415:
+        headers["Accept-Encoding"] = "identity"
+    response = web.Response(
+        body=orjson.dumps(body), status=status, headers=headers, content_type=PROBLEM_JSON
     )
+    if status in _CLOSING:
+        response.force_close()
+    return response
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -102,15 +117,21 @@ async def problems_middleware(request: web.Request, handler: Handler) -> web.Str
         return await handler(request)
     except TlogError as error:
         if status_of(error) == 500:
-            logger.error("%s %s: %s", request.method, request.rel_url, error.detail)
+            _record(request, error)
         return problem(error)
     except web.HTTPException as error:
-        kind = _HTTP_KINDS.get(error.status, "invalid-request")
-        response = problem(Refused(kind, error.reason or kind))
-        response.set_status(error.status)
+        kind = _KIND_OF_STATUS.get(error.status, "invalid-request")
+        response = problem(Refused(kind, error.reason))
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
-    except Exception:
-        logger.exception("%s %s failed", request.method, request.rel_url)
-        return problem(TlogError("internal", "the log failed to answer; the fault is recorded"))
+    except ConnectionError:
+        raise  # the client left: nobody to answer
+    except Exception as error:
+        _record(request, error)
+        return problem(TlogError("internal", ""))
+
+
+def _record(request: web.Request, error: Exception) -> None:
+    # The path only, still percent-encoded: a query may hold what is not for logs.
+    logger.error("%s %s failed", request.method, request.rel_url.raw_path, exc_info=error)

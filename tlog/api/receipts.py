@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 
 import orjson
 
+from tlog.api.limits import Slices
 from tlog.core.checkpoint import Checkpoint
 from tlog.core.hashes import Hash, leaf_hash
 from tlog.core.receipt import batch_json, receipt_json
@@ -17,9 +17,6 @@ from tlog.log import Log
 from tlog.sequencer.batch import Committed, Outcome, Placed, Replayed
 
 Place = tuple[int, int, list[Hash], bytes]
-
-# Receipts written in one go before other requests get their turn.
-_SLICE = 500
 
 
 def single_answer(log: Log, outcome: Outcome, *, minimal: bool) -> bytes:
@@ -55,13 +52,13 @@ async def batch_answer(log: Log, outcome: Outcome, *, minimal: bool) -> bytes:
     """The answer to a batch: receipts without proofs, and one range proof and head per stream."""
     receipts = []
     committed = outcome.committed
-    for at, event in enumerate(outcome.events):
+    slices = Slices()
+    for event in outcome.events:
         if isinstance(event, Replayed):
             receipts.append(replayed_receipt(log, event, minimal=minimal))
         elif committed is not None:
             receipts.append(_placed(log, event, committed, minimal=minimal))
-        if at % _SLICE == _SLICE - 1:
-            await asyncio.sleep(0)
+        await slices.breathe()
     if minimal or committed is None:
         return batch_json(receipts, {}, {})
     ranges = outcome.ranges

@@ -1,4 +1,6 @@
-"""The route table: one line per endpoint. The README and the OpenAPI document are tested against it."""
+"""The route table: all that is known of an endpoint outside of its handler. The application is built from it, the OpenAPI
+document is generated from it, and the README is tested against it.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from aiohttp import web
+from msgspec import Struct
 
-from tlog.api.attest import attest
+from tlog.api import answers, query
+from tlog.api.attest import AttestRequest, attest
 from tlog.api.events import post_batch, post_event
 from tlog.api.health import get_health
 from tlog.api.lookup import get_event, list_events
@@ -15,29 +19,115 @@ from tlog.api.openapi import get_openapi
 from tlog.api.proof import get_consistency, get_inclusion, get_package
 from tlog.api.sth import get_sth, get_streams
 from tlog.api.verify import get_verify
+from tlog.events.input import AuditalEvent, SyenEvent
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+KEY, INGEST, READ, PUBLIC, ANYONE = "API key", "ingest", "read", "public", "anyone"
 
 
 class Route(NamedTuple):
-    """`who` is the credential: an API key, a token's scope, "public" (public streams: anyone), or anyone."""
+    """One endpoint.
+
+    `who`: an API key, a token's scope, "public" (a token with read, or anyone for what is public), or anyone. `body`: the
+    flavours of one event or request, in an array or by lines if `batch`. `success`: status -> answer. `problems`: kinds
+    beyond those that its credential, its parameters and its body bring along. `headers`: request headers that matter.
+    """
 
     method: str
     path: str
     who: str
-    handler: Callable[[web.Request], Awaitable[web.Response]]
+    handler: Handler
+    success: dict[int, type[Struct] | None]
+    query: type[Struct] = query.NoQuery
+    body: tuple[type[Struct], ...] = ()
+    batch: bool = False
+    problems: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
 
+
+EVENT = (SyenEvent, AuditalEvent)
+WRITE = ("too-many-streams", "disk-full", "overloaded", "stopping", "unknown-outcome", "clock")
+EVENT_PROBLEMS = (
+    *WRITE,
+    "not-found",
+    "conflict",
+    "producer-gap",
+    "foreign-producer",
+    "two-keys",
+    "entry-too-large",
+    "payload-too-large",
+    "invalid-salt",
+    "invalid-time",
+    "reserved-event-type",
+    "unknown-event-class",
+)
+TREE_PROBLEMS = ("not-found", "tree-size", "corrupt-store")
+KEYED = ("Idempotency-Key", "Prefer")
 
 ROUTES = (
-    Route("POST", "/api/v1/attest", "API key", attest),
-    Route("POST", "/api/v1/events", "ingest", post_event),
-    Route("POST", "/api/v1/events/batch", "ingest", post_batch),
-    Route("GET", "/api/v1/events/{event_id}", "read", get_event),
-    Route("GET", "/api/v1/events", "read", list_events),
-    Route("GET", "/api/v1/proof/inclusion", "public", get_inclusion),
-    Route("GET", "/api/v1/proof/consistency", "public", get_consistency),
-    Route("GET", "/api/v1/proof/{event_id}", "read", get_package),
-    Route("GET", "/api/v1/verify", "read", get_verify),
-    Route("GET", "/api/v1/streams", "public", get_streams),
-    Route("GET", "/api/v1/sth", "public", get_sth),
-    Route("GET", "/api/v1/health", "anyone", get_health),
-    Route("GET", "/openapi.json", "anyone", get_openapi),
-)
+    Route(
+        "POST", "/api/v1/attest", KEY, attest,
+        {200: answers.AttestAnswer},
+        body=(AttestRequest,), problems=(*WRITE, "foreign-tenant", "missing-scope", "not-found"),
+    ),
+    Route(
+        "POST", "/api/v1/events", INGEST, post_event,
+        {201: answers.Receipt, 200: answers.Receipt},
+        body=EVENT, problems=EVENT_PROBLEMS, headers=KEYED,
+    ),
+    Route(
+        "POST", "/api/v1/events/batch", INGEST, post_batch,
+        {201: answers.BatchAnswer, 200: answers.BatchAnswer},
+        body=EVENT, batch=True, problems=(*EVENT_PROBLEMS, "empty-batch", "too-many-events"), headers=KEYED,
+    ),
+    Route(
+        "GET", "/api/v1/events", READ, list_events,
+        {200: answers.EventPage},
+        query=query.ListQuery, problems=("not-found", "invalid-time", "corrupt-store"),
+    ),
+    Route(
+        "GET", "/api/v1/events/{event_id}", READ, get_event,
+        {200: answers.RecordedEvent},
+        problems=("not-found", "corrupt-store"),
+    ),
+    Route(
+        "GET", "/api/v1/proof/inclusion", PUBLIC, get_inclusion,
+        {200: answers.InclusionProof},
+        query=query.InclusionQuery, problems=(*TREE_PROBLEMS, "leaf-index", "busy"),
+    ),
+    Route(
+        "GET", "/api/v1/proof/consistency", PUBLIC, get_consistency,
+        {200: answers.ConsistencyProof},
+        query=query.ConsistencyQuery, problems=TREE_PROBLEMS,
+    ),
+    Route(
+        "GET", "/api/v1/proof/{event_id}", READ, get_package,
+        {200: answers.Package},
+        query=query.ProofQuery, problems=("not-found", "not-acceptable", "not-published", "corrupt-store"),
+        headers=("Accept",),
+    ),
+    Route(
+        "GET", "/api/v1/verify", READ, get_verify,
+        {200: answers.Verification},
+        query=query.VerifyQuery, problems=("not-found", "range", "busy"),
+    ),
+    Route(
+        "GET", "/api/v1/streams", PUBLIC, get_streams,
+        {200: answers.StreamPage},
+        query=query.StreamsQuery,
+    ),
+    Route(
+        "GET", "/api/v1/sth", PUBLIC, get_sth,
+        {200: answers.TreeHead},
+        query=query.StreamQuery, problems=("not-found", "corrupt-store"),
+    ),
+    Route(
+        "GET", "/api/v1/health", ANYONE, get_health,
+        {200: answers.Health, 503: answers.Health},
+    ),
+    Route(
+        "GET", "/openapi.json", ANYONE, get_openapi,
+        {200: None},
+    ),
+)  # fmt: skip

@@ -2,96 +2,103 @@
 
 from __future__ import annotations
 
-import orjson
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
-from tlog.api.context import GATE, LOG, integer, json_response, own_stream
+from tlog.api.answers import Place, StreamInfo, StreamPage, TreeHead
+from tlog.api.context import GATE, LOG, answer, own_number
+from tlog.api.limits import Slices
+from tlog.api.query import StreamQuery, StreamsQuery, read_query
 from tlog.core.times import format_ms
 from tlog.core.wire import b64encode
-from tlog.store import layout
+from tlog.log import Log
+from tlog.store.layout import ROOT_LOG
 
-_PAGE = 1000
+# Streams that one page may look at: other tenants' are passed over.
+_BUDGET = 20_000
 
 
-def visible_stream(request: web.Request) -> int:
-    """The stream that a proof request is about, if the caller may see it.
+def visible_number(request: web.Request, stream_id: str | UnsetType) -> int:
+    """The log that a request about trees means, if the caller may see it.
 
-    The root log (no `stream_id`) and public streams are anyone's; others need a token of their tenant with
-    the scope read. Raises: Refused (not-found, invalid-token, missing-scope), InvalidInput.
+    The root log (no `stream_id`) and public streams are anyone's, whatever credentials come along; others need a token of
+    their tenant with the scope read. Raises: Refused (not-found, invalid-token, missing-scope), InvalidInput.
     """
     log, gate = request.app[LOG], request.app[GATE]
-    stream_id = request.query.get("stream_id")
-    if stream_id is None:
-        gate.maybe_session(request, "read")
-        return layout.ROOT_LOG
+    if stream_id is UNSET:
+        return ROOT_LOG
     number = log.source.numbers.get(stream_id)
-    if number is not None and log.source.rows[number].public:
+    if number is not None and log.source.rows[number].public and log.source.view(number).size:
         return number
-    session = gate.session(request, "read")
-    return log.reader.number(own_stream(session.tenant, stream_id, "/stream_id"))
+    return own_number(log, gate.session(request, "read").tenant, stream_id)
 
 
 async def get_sth(request: web.Request) -> web.Response:
-    """The newest signed tree head of a stream or of the root log (design section 2.5)."""
+    """The newest signed tree head of a stream, or of the root log."""
     log = request.app[LOG]
-    number = visible_stream(request)
-    if number == layout.ROOT_LOG:
+    number = visible_number(request, read_query(request, StreamQuery).stream_id)
+    if number == ROOT_LOG:
         head = log.sequencer.head
-        answer = {
-            "origin": head.root.origin,
-            "tree_size": head.root.size,
-            "root_hash": b64encode(head.root.root),
-            "timestamp": format_ms(head.ms),
-            "checkpoint": head.note.decode(),
-        }
-        return json_response(orjson.dumps(answer))
+        return answer(
+            TreeHead(
+                head.root.origin,
+                head.root.size,
+                b64encode(head.root.root),
+                format_ms(head.ms),
+                head.note.decode(),
+            )
+        )
     view = log.source.view(number)
     checkpoint, proof, signed = log.reader.stream_head(number, view)
     note = log.signer.sign_stream(checkpoint, proof.leaf_index, proof.hashes, signed.root.size)
-    answer = {
-        "origin": checkpoint.origin,
-        "stream_id": log.source.rows[number].stream_id,
-        "tree_size": checkpoint.size,
-        "root_hash": b64encode(checkpoint.root),
-        "timestamp": format_ms(view.ms),
-        "checkpoint": note.decode(),
-        "root": {
-            "leaf_index": proof.leaf_index,
-            "tree_size": signed.root.size,
-            "hashes": [b64encode(node) for node in proof.hashes],
-            "checkpoint": signed.note.decode(),
-        },
-    }
-    return json_response(orjson.dumps(answer))
+    hashes = [b64encode(node) for node in proof.hashes]
+    return answer(
+        TreeHead(
+            checkpoint.origin,
+            checkpoint.size,
+            b64encode(checkpoint.root),
+            format_ms(view.ms),
+            note.decode(),
+            log.source.rows[number].stream_id,
+            Place(proof.leaf_index, signed.root.size, hashes, signed.note.decode()),
+        )
+    )
 
 
 async def get_streams(request: web.Request) -> web.Response:
-    """The tenant's streams by order of opening, or every public stream for a caller without a token."""
-    log, gate = request.app[LOG], request.app[GATE]
-    session = gate.maybe_session(request, "read")
-    after = integer(request, "cursor") or 0
-    limit = min(integer(request, "limit") or _PAGE, _PAGE)
-    streams = []
-    cursor = None
-    for number, row in sorted(log.source.rows.items()):
-        mine = session is not None and row.stream_id.startswith(session.tenant + ":")
-        if number == layout.ROOT_LOG or number <= after or not (row.public or mine):
-            continue
-        if len(streams) == limit:
-            cursor = str(streams[-1]["stream_number"])
-            break
-        view = log.source.view(number)
-        streams.append(
-            {
-                "stream_id": row.stream_id,
-                "stream_number": number,
-                "label": row.label,
-                "origin": log.reader.origin(number),
-                "vkey": log.signer.stream_vkey(log.reader.origin(number)),
-                "visibility": "public" if row.public else "private",
-                "tree_size": view.size,
-                "root_hash": b64encode(view.root),
-                "timestamp": format_ms(view.ms),
-            }
-        )
-    return json_response(orjson.dumps({"streams": streams, "next_cursor": cursor}))
+    """The tenant's streams and the public ones, in order of opening; only these without a token."""
+    log = request.app[LOG]
+    session = request.app[GATE].maybe_session(request, "read")
+    query = read_query(request, StreamsQuery)
+    mine = None if session is None else session.tenant + ":"
+    number = max(1, 0 if query.cursor is UNSET else int(query.cursor))
+    streams: list[StreamInfo] = []
+    slices = Slices()
+    last = number + _BUDGET
+    while (row := log.source.rows.get(number)) is not None:
+        if len(streams) == query.limit or number == last:
+            return answer(StreamPage(streams, str(number)))
+        if row.public or (mine is not None and row.stream_id.startswith(mine)):
+            info = _info(log, number)
+            # A stream that is being opened has a number before it has a head.
+            if info.tree_size:
+                streams.append(info)
+            await slices.breathe()
+        number += 1
+    return answer(StreamPage(streams, None))
+
+
+def _info(log: Log, number: int) -> StreamInfo:
+    row, view = log.source.rows[number], log.source.view(number)
+    origin = log.reader.origin(number)
+    return StreamInfo(
+        row.stream_id,
+        number,
+        row.label,
+        origin,
+        log.signer.stream_vkey(origin),
+        "public" if row.public else "private",
+        view.size,
+        b64encode(view.root),
+        format_ms(view.ms),
+    )

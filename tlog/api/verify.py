@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-import orjson
 from aiohttp import web
+from msgspec import UNSET
 
-from tlog.api.context import GATE, LOG, integer, json_response, own_stream
+from tlog.api.answers import Failure, Verification
+from tlog.api.context import GATE, LOG, answer, own_number
+from tlog.api.query import VerifyQuery, read_query
 from tlog.core.wire import b64encode
 from tlog.errors import InvalidInput
 from tlog.fsck import Report, verify_stream
@@ -15,37 +17,35 @@ from tlog.reader import Reader
 
 
 async def get_verify(request: web.Request) -> web.Response:
-    """Verify a stream of the tenant, or its leaves `from_sequence` to `to_sequence`, both inclusive."""
+    """Re-derive a stream of the tenant from its stored bytes; what is found is in the answer."""
     log, gate = request.app[LOG], request.app[GATE]
     session = gate.session(request, "read")
-    stream_id = own_stream(
-        session.tenant, request.query.get("stream_id", session.stream_id), "/stream_id"
-    )
-    log.reader.number(stream_id)
-    start = integer(request, "from_sequence") or 0
-    last = integer(request, "to_sequence")
-    end = None if last is None else last + 1
-    async with gate.verifying:
-        loop = asyncio.get_running_loop()
-        # A reader of its own: the event loop goes on using the other one.
+    query = read_query(request, VerifyQuery)
+    stream_id = session.stream_id if query.stream_id is UNSET else query.stream_id
+    size = log.source.view(own_number(log, session.tenant, stream_id)).size
+    start = query.from_sequence
+    end = None if query.to_sequence is UNSET else query.to_sequence + 1
+    if start >= size:
+        raise InvalidInput("range", f"the stream has {size} leaves", "/from_sequence")
+    if end is not None and not start < end <= size:
+        detail = f"from_sequence <= to_sequence < {size} is required"
+        raise InvalidInput("range", detail, "/to_sequence")
+    async with gate.long_reads.turn():
+        # In a thread, with a reader of its own: the event loop goes on using the other one.
         reader = Reader(log.source)
-        try:
-            report = await loop.run_in_executor(
-                None, lambda: verify_stream(reader, stream_id, start, end, vault=log.vault)
-            )
-        except InvalidInput as error:
-            raise InvalidInput(error.kind, error.detail, "/from_sequence") from error
-    return json_response(orjson.dumps(report_json(report)))
+        report = await asyncio.get_running_loop().run_in_executor(
+            None, lambda: verify_stream(reader, stream_id, start, end, vault=log.vault)
+        )
+    return answer(_verification(report))
 
 
-def report_json(report: Report) -> dict[str, object]:
-    """A report as the API shows it."""
-    return {
-        "verified": report.verified,
-        "checked_count": report.checked_count,
-        "first_failure_sequence": report.first_failure_sequence,
-        "failures": [failure._asdict() for failure in report.failures],
-        "withheld_count": report.withheld,
-        "tree_size": report.tree_size,
-        "root_hash": b64encode(report.root_hash),
-    }
+def _verification(report: Report) -> Verification:
+    return Verification(
+        report.verified,
+        report.checked_count,
+        report.first_failure_sequence,
+        [Failure(*failure) for failure in report.failures],
+        report.withheld,
+        report.tree_size,
+        b64encode(report.root_hash),
+    )

@@ -1,0 +1,97 @@
+"""How often, how much, how many: token buckets per API key, streams per tenant, verifications at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from tlog.errors import Refused, Unavailable
+from tlog.store.layout import StreamRow
+
+_BUCKETS = 100_000
+
+
+class Buckets:
+    """Token buckets: `rate` per second, `burst` seconds' worth at once."""
+
+    def __init__(
+        self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._rate = rate
+        self._capacity = max(1.0, rate * burst)
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, key: str, amount: float) -> None:
+        """Take `amount` or raise Unavailable (rate-limited) with the seconds to wait. HOT.
+
+        An amount above the capacity is let through once the bucket is full, and paid for afterwards.
+        """
+        now = self._clock()
+        level, then = self._buckets.get(key, (self._capacity, now))
+        level = min(self._capacity, level + (now - then) * self._rate)
+        needed = min(amount, self._capacity)
+        if level < needed:
+            raise Unavailable(
+                "rate-limited", "too many requests for this key", (needed - level) / self._rate
+            )
+        self._buckets[key] = (level - amount, now)
+        if len(self._buckets) > _BUCKETS:
+            self._buckets.popitem(last=False)
+
+
+class StreamQuota:
+    """Streams per tenant, counted as they appear: their numbers are 0, 1, 2 … without a gap."""
+
+    def __init__(self, rows: Mapping[int, StreamRow], limit: int) -> None:
+        self._rows = rows
+        self._limit = limit
+        self._seen = 0
+        self._counts: Counter[str] = Counter()
+
+    def check(self, tenant: str, new: int, pointer: str) -> None:
+        """Raises: Refused (too-many-streams) when the tenant may not open `new` more."""
+        while (row := self._rows.get(self._seen)) is not None:
+            self._counts[row.stream_id.partition(":")[0]] += 1
+            self._seen += 1
+        if self._counts[tenant] + new > self._limit:
+            raise Refused(
+                "too-many-streams", f"a tenant has at most {self._limit} streams", pointer
+            )
+
+
+class Turnstile:
+    """Long work: one at a time, a few waiting, the rest told to come back."""
+
+    def __init__(self, waiting: int) -> None:
+        self._one = asyncio.Semaphore(1)
+        self._free = waiting + 1
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for one's turn. Raises: Unavailable (busy)."""
+        if not self._free:
+            raise Unavailable("busy", "others are waiting for long work already", 5.0)
+        self._free -= 1
+        try:
+            async with self._one:
+                yield
+        finally:
+            self._free += 1
+
+
+class Slices:
+    """Lets other requests have their turn during long work on the event loop."""
+
+    def __init__(self, seconds: float = 0.002) -> None:
+        self._seconds = seconds
+        self._since = time.monotonic()
+
+    async def breathe(self) -> None:
+        """Give way if the current slice is over."""
+        if time.monotonic() - self._since >= self._seconds:
+            await asyncio.sleep(0)
+            self._since = time.monotonic()
