@@ -15,8 +15,7 @@ import re
 from typing import Any, NamedTuple
 
 from tlog.core.canonical import canonical, pack
-from tlog.core.ids import parse_event_id
-from tlog.core.record import validate_record
+from tlog.core.record import check_record
 from tlog.core.strict_json import is_canonical, loads
 from tlog.core.times import parse_time
 from tlog.core.wire import hash_text
@@ -103,11 +102,11 @@ def validate_entry(entry: Entry) -> None:
     """
     record = entry.record
     try:
-        validate_record(record)
+        identity = check_record(record)
     except InvalidInput as error:
         raise InvalidInput(error.kind, error.detail, f"/payload{error.pointer}") from None
     ms = parse_time(entry.timestamp)
-    if parse_event_id(record["id"]).ms != ms:
+    if identity.ms != ms:
         raise _fault("the time in the id is not the entry's", "/payload/id")
     occurred = record.get("occurredAt")
     skewed = occurred is not None and abs(parse_time(occurred) - ms) > CLOCK_SKEW_MS

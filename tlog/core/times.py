@@ -59,6 +59,7 @@ def format_ms(ms: int) -> str:
     return f"{day}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"
 
 
+@lru_cache(maxsize=1024)
 def parse_time(text: str) -> int:
     """Parse the strict form into Unix milliseconds. Raises: InvalidInput("invalid-time")."""
     match = _strict(text)
