@@ -13,6 +13,7 @@ from tlog.fsck import Failure, Progress, Report, verify_stream
 from tlog.fsck_root import verify_root_log
 from tlog.keys import FileKey
 from tlog.reader import Reader, Source
+from tlog.sequencer.guard import Guard, GuardState
 from tlog.sequencer.loop import Head
 from tlog.sequencer.recover import replay
 from tlog.sequencer.state import States
@@ -26,37 +27,52 @@ _ATTEMPTS = 5
 
 
 class Inspection:
-    """One look at a log. Without the vault's key, payloads are not compared with their commitments."""
+    """One look at a log: `vkey` and `root` are what the store says of itself."""
 
     def __init__(
-        self, store: LogStore, states: States, row: CommitRow, vault: Vault | None
+        self,
+        store: LogStore,
+        states: States,
+        row: CommitRow,
+        vault: Vault | None,
+        guard: GuardState | None,
     ) -> None:
         self._store = store
         self._vault = vault
+        self._guard = guard
         identity = store.log_row()
         self.vkey = identity.vkey
-        self.root_size = row.root_size
-        root = Checkpoint(identity.origin, row.root_size, row.root_hash)
+        self.root = root = Checkpoint(identity.origin, row.root_size, row.root_hash)
         head = Head(row.number, row.ms, root, b"")
         # The recorded root is the claim; what the leaves give is compared with it.
         states.views[layout.ROOT_LOG] = states.view(layout.ROOT_LOG)._replace(root=row.root_hash)
         self._states = states
-        self._reader = Reader(
+        self.reader = Reader(
             Source(store, identity.origin, states.rows, states.numbers, states.view, lambda: head)
         )
 
     @classmethod
     def open(cls, directory: Path, environ: Mapping[str, str]) -> Inspection:
-        """Open DIR. Raises: InvalidInput (not-initialised), CorruptStore."""
+        """Open DIR; without a guard or the vault's key, what these show is not compared.
+
+        Raises: InvalidInput (not-initialised), CorruptStore.
+        """
         config = settings.load(directory, environ)
         store = LogStore.open(directory / "log", readonly=True)
         try:
+            identity = store.log_row()
+            if identity.origin != config.origin:
+                raise CorruptStore(
+                    f"the store is of {identity.origin}, the settings name {config.origin}"
+                )
+            # Before the store: a running server may advance both in between, and the guard is never ahead.
+            guard = _read_guard(directory / config.guard, identity.store_id)
             states, row = _load(store)
             vault_key = directory / config.vault_key
             vault = (
                 Vault.open(directory / "keys", FileKey(vault_key)) if vault_key.exists() else None
             )
-            return cls(store, states, row, vault)
+            return cls(store, states, row, vault, guard)
         except BaseException:
             store.close()
             raise
@@ -80,11 +96,50 @@ class Inspection:
 
     def verify(self, stream_id: str, progress: Progress | None = None) -> Report:
         """Judge one stream. Raises: Refused (not-found)."""
-        return verify_stream(self._reader, stream_id, vault=self._vault, progress=progress)
+        return verify_stream(self.reader, stream_id, vault=self._vault, progress=progress)
 
     def verify_root(self, progress: Progress | None = None) -> list[Failure]:
-        """Judge the root log and every published note."""
-        return verify_root_log(self._reader, self.vkey, progress=progress)
+        """Judge the root log, every published note, and the guard."""
+        found = verify_root_log(self.reader, self.vkey, progress=progress)
+        return found + self._verify_guard()
+
+    @property
+    def has_guard(self) -> bool:
+        """Whether there is a guard to compare the store with."""
+        return self._guard is not None
+
+    @property
+    def has_vault(self) -> bool:
+        """Whether payloads can be opened and compared with their commitments."""
+        return self._vault is not None
+
+    def entry(self, stream_id: str, index: int) -> bytes:
+        """The stored bytes of an entry, as they are. Raises: Refused (not-found), CorruptStore."""
+        return self.reader.leaf(self.reader.number(stream_id), index).record.entry
+
+    def _verify_guard(self) -> list[Failure]:
+        guard = self._guard
+        if guard is None or self._continues(guard):
+            return []
+        rolled_back = guard.root_size > self.root.size
+        what = "the store was rolled back" if rolled_back else "the store is another history"
+        detail = f"the guard remembers a root log of {guard.root_size} heads: {what}"
+        return [Failure(min(guard.root_size, self.root.size) - 1, "guard", detail)]
+
+    def _continues(self, guard: GuardState) -> bool:
+        size = guard.root_size
+        try:
+            return self.reader.root_of(layout.ROOT_LOG, size) == guard.root_hash
+        except TlogError:
+            return False
+
+
+def _read_guard(path: Path, store_id: bytes) -> GuardState | None:
+    if not path.exists():
+        return None
+    guard = Guard.open(path, store_id)
+    guard.close()
+    return guard.state
 
 
 def _load(store: LogStore) -> tuple[States, CommitRow]:

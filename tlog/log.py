@@ -100,10 +100,16 @@ def declare_or_open_stream(
 def _declare(directory: Path, stream_id: str, *, public: bool, deadline: float) -> bool:
     check_stream_name(stream_id)
     store = LogStore.open(directory / "log", readonly=True)
+
+    def is_open() -> bool:
+        return any(row.stream_id == stream_id for _, row in store.streams())
+
     try:
+        if is_open():
+            raise Refused("exists", f"the stream {stream_id} exists already")
         declarations.declare(directory, stream_id, public=public)
         while time.monotonic() < deadline:
-            if any(row.stream_id == stream_id for _, row in store.streams()):
+            if is_open():
                 return True
             time.sleep(0.1)
         return False

@@ -1,16 +1,20 @@
 """The command line. One file per command group; each command parses, makes one call, prints, and sets the exit code.
 
-Exit codes: 0 done or verified; 1 a lie was found; 2 wrong usage or input; 3 refused; 4 try again later; 70 the log failed.
+Exit codes: 0 done or verified; 1 a lie was found, or the store contradicts itself; 2 wrong usage or input; 3 refused;
+4 not now, try again later; 70 a fault of the program or of the writer; 130 interrupted; 141 the reader of a pipe went away.
+Results go to standard output, everything for human eyes only to standard error; an error is one line.
 """
 
 from __future__ import annotations
 
 import sys
+import traceback
 
 import click
 
 from tlog import __version__
-from tlog.cli import admin, demo, proof, serve, verify
+from tlog.cli import admin, proof, serve, verify
+from tlog.cli.demo import demo
 from tlog.errors import (
     CorruptStore,
     InvalidInput,
@@ -20,7 +24,15 @@ from tlog.errors import (
     VerificationError,
 )
 
+FAULT = 70
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
 _CODES = {VerificationError: 1, CorruptStore: 1, InvalidInput: 2, Refused: 3, Unavailable: 4}
+# What the client alone does not install.
+_SERVER_PACKAGES = ("lmdb", "msgpack", "prometheus_client", "tomli", "uvloop")
+# Errors of the SDK that are of no family above: they are told by their kind, so that it is not imported for them.
+_CODES_BY_KIND = {"log-key-changed": 1, "bad-answer": 2, "state-unusable": 2}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -34,11 +46,17 @@ def cli() -> None:
       tlog tenant create ./log acme                 prints an API key, once
       tlog serve ./log                              takes events on http://127.0.0.1:8080
       tlog verify ./log                             re-derives everything from the stored bytes
-      tlog demo                                     shows all of it in a minute
+      tlog proof verify proof.json --vkey VKEY      checks one proof, offline
+
+    `tlog demo` shows all of it in a minute.
+
+    \b
+    Exit codes: 0 done or verified, 1 a lie was found, 2 wrong usage or input, 3 refused,
+    4 try again later, 70 a fault of the program.
     """
 
 
-for command in (*admin.COMMANDS, serve.serve, verify.verify, proof.proof, demo.demo):
+for command in (*admin.COMMANDS, serve.serve, verify.verify, proof.proof, demo):
     cli.add_command(command)
 
 
@@ -47,15 +65,35 @@ def main(argv: list[str] | None = None) -> int:
     try:
         code = cli.main(args=argv, prog_name="tlog", standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("interrupted", err=True)
-        return 130
+        return _say("interrupted", INTERRUPTED)
     except click.ClickException as error:
         error.show()
         return 2
     except TlogError as error:
-        click.echo(f"tlog: {error.detail}", err=True)
-        return next((code for kind, code in _CODES.items() if isinstance(error, kind)), 70)
+        return _say(f"tlog: {error.detail}", exit_code(error))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _say(f"tlog: {where}{error.strerror or error}", 2)
+    except SystemExit:
+        # What click makes of a closed pipe; its own code for it is 1, which here means a lie.
+        return PIPE_CLOSED
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in _SERVER_PACKAGES:
+            return _say(f"tlog: {error.name} is not installed: pip install 'tlog[server]'", 2)
+        traceback.print_exc()
+        return _say("tlog: this is a fault of the program, not of what it was given", FAULT)
     return code if isinstance(code, int) else 0
+
+
+def exit_code(error: TlogError) -> int:
+    """The exit code that stands for an error."""
+    by_kind = _CODES_BY_KIND.get(error.kind, FAULT)
+    return next((code for kind, code in _CODES.items() if isinstance(error, kind)), by_kind)
+
+
+def _say(text: str, code: int) -> int:
+    click.echo(text, err=True)
+    return code
 
 
 if __name__ == "__main__":

@@ -4,70 +4,106 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
-from tlog.fsck import Failure, Report
-from tlog.fsck import Progress as OnProgress
+from tlog.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from tlog.fsck import Failure, Report
+    from tlog.inspection import Inspection
+
+# Below this a check is over before a bar could be read.
+_LONG = 10_000
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[OnProgress]:
-    """A progress bar on standard error; silent where that is not a terminal."""
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error for long work; silent where that is not a terminal."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not sys.stderr.isatty()
-    ) as bar:
-        task = bar.add_task(title, total=None)
+    bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
+    tasks: list[TaskID] = []
 
-        def update(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+    def update(done: int, total: int) -> None:
+        if total < _LONG or not sys.stderr.isatty():
+            return
+        if not tasks:
+            bar.start()
+            tasks.append(bar.add_task(title, total=total))
+        bar.update(tasks[0], completed=done, total=total)
 
+    try:
         yield update
+    finally:
+        if tasks:
+            bar.stop()
 
 
 @click.command()
 @click.argument("source", metavar="DIR|URL")
 @click.option("--stream", "stream_id", help="Only this stream.")
 @click.option("--api-key", envvar="TLOG_API_KEY", help="For a URL; or $TLOG_API_KEY.")
-@click.option(
-    "--vkey", envvar="TLOG_VKEY", help="The log's vkey, to check heads against; or $TLOG_VKEY."
-)
+@click.option("--vkey", envvar="TLOG_VKEY", help="The log's vkey, as you know it; or $TLOG_VKEY.")
 def verify(source: str, stream_id: str | None, api_key: str | None, vkey: str | None) -> int:
-    """Verify the log in DIR, or a stream of the server at URL.
+    """Verify the log in DIR, or the server at URL.
 
-    For a DIR everything is read and recomputed: entries, chain, trees, tiles, heads, published notes, and
-    payloads against their commitments. The server need not be stopped. For a URL the server does the
-    reading; the head that it reports is checked against its signature.
+    For a DIR everything is read and recomputed: entries, chain, trees, tiles, heads, published notes, the guard,
+    and payloads against their commitments. The server need not be stopped, and nothing is written.
 
-    Exit code 0: verified. Exit code 1: a lie was found; the first sequence at which it lies is printed.
+    For a URL the newest head of the root log is checked here: its signature, and that it extends the head that was
+    seen the last time. With --stream and an API key (scope read is enough) the server re-derives that stream, and
+    the head that it reports is traced to the signed root. What is the server's word and what was checked here is
+    told apart.
+
+    \b
+    Exit code 0: verified.
+    Exit code 1: a lie was found; the first sequence at which it lies is printed.
+
+    \b
+    Examples:
+      tlog verify ./log
+      tlog verify ./log --stream acme:prod:credit-decisions
+      tlog verify https://log.example.com --vkey "$(cat vkey)"
+      TLOG_API_KEY=$(cat auditor.key) tlog verify https://log.example.com \\
+          --vkey "$(cat vkey)" --stream acme:prod:credit-decisions
     """
     if source.startswith(("http://", "https://")):
         from tlog.cli.remote import verify_url
 
         return verify_url(source, stream_id, api_key, vkey)
-    return verify_directory(Path(source), stream_id)
+    if "://" in source:
+        raise InvalidInput("usage", f"{source} is neither a directory nor an http(s) URL")
+    return verify_directory(Path(source), stream_id, vkey)
 
 
-def verify_directory(directory: Path, stream_id: str | None) -> int:
-    """Verify every stream of a directory, or one, and print a line each."""
+def verify_directory(directory: Path, stream_id: str | None, vkey: str | None) -> int:
+    """Verify every stream of a directory and the root log, or one stream alone, and print a line each."""
     from tlog.inspection import Inspection
 
     failures: list[tuple[str, Failure]] = []
     with Inspection.open(directory, os.environ) as inspection:
-        streams = [stream_id] if stream_id is not None else inspection.streams()
-        for name in streams:
+        if vkey is not None and vkey != inspection.vkey:
+            click.echo(f"NOT THE LOG THAT YOU KNOW: its store is signed for {inspection.vkey}")
+            return 1
+        for name in [stream_id] if stream_id is not None else inspection.streams():
             with progress_bar(name) as update:
                 report = inspection.verify(name, update)
             click.echo(line_of(name, report))
@@ -75,18 +111,43 @@ def verify_directory(directory: Path, stream_id: str | None) -> int:
         if stream_id is None:
             with progress_bar("root log") as update:
                 found = inspection.verify_root(update)
-            click.echo(
-                f"root log: {'verified' if not found else 'LIES'}, {inspection.root_size} heads"
-            )
+            verdict = "LIES" if found else "verified"
+            click.echo(f"root log: {verdict}, {count(inspection.root.size, 'head')}")
             failures += [("root log", failure) for failure in found]
+        _print_scope(inspection, known=vkey is not None)
     for name, failure in failures:
         click.echo(f"  {name} at sequence {failure.sequence}: {failure.check}: {failure.detail}")
     return 1 if failures else 0
 
 
+def _print_scope(inspection: Inspection, *, known: bool) -> None:
+    """What the verdicts rest on, for human eyes."""
+    if not known:
+        click.echo(
+            f"The store is signed for {inspection.vkey}: compare it with the vkey that you were given.",
+            err=True,
+        )
+    if not inspection.has_vault:
+        click.echo("There is no vault key: payloads were not compared.", err=True)
+    if not inspection.has_guard:
+        click.echo(
+            "There is no guard: whether the newest entries were cut off was not seen.", err=True
+        )
+
+
 def line_of(name: str, report: Report) -> str:
     """One line on one stream."""
     if report.verified:
-        withheld = f", {report.withheld} payloads withheld" if report.withheld else ""
-        return f"{name}: verified, {report.checked_count} entries{withheld}"
+        withheld = (
+            f", {count(report.withheld, 'payload')} not at hand or erased"
+            if report.withheld
+            else ""
+        )
+        return f"{name}: verified, {count(report.checked_count, 'entry')}{withheld}"
     return f"{name}: LIES, first at sequence {report.first_failure_sequence}"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 entry`, `2 entries`, `1,000 heads`."""
+    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{number:,} {noun if number == 1 else plural}"
