@@ -119,6 +119,8 @@ def unbound_entries(schema: int) -> dict[str, tuple[bytes, int]]:
         "timestamp-of-another-millisecond": (entry_of(full, PREVIOUS, format_ms(MS + 1)), TARGET),
         "chain-position-of-another-leaf": (with_members(chainPosition=TARGET + 1), TARGET),
         "entry-at-another-leaf": (entry_of(full, PREVIOUS), TARGET - 1),
+        "id-with-the-letter-u": (with_members(id=full["id"][:-1] + "U"), TARGET),
+        "stream-id-in-upper-case": (with_members(streamId=STREAM.upper()), TARGET),
         "organisation-of-another-tenant": (with_members(organisationId="other"), TARGET),
         "genesis-at-leaf-5": (entry_of(opened, PREVIOUS), TARGET),
         "previous-hash-zero-at-leaf-5": (entry_of(full, zeros), TARGET),

@@ -111,6 +111,8 @@ def common_changes(final: bool) -> dict[str, tuple[Change, tuple[str, ...]]]:
         size,
         MISPLACED if other == "position" else BROKEN,
     )
+    for label, origin in {"empty": "", "of-two-lines": STREAM_ORIGIN + "\nx", "null": None}.items():
+        changes[f"inclusion-origin-{label}"] = (put("inclusion", "origin", value=origin), BROKEN)
     changes["inclusion-leaf-beyond-the-tree"] = (
         put("inclusion", "tree_size", value=TARGET),
         BROKEN,

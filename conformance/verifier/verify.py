@@ -231,7 +231,7 @@ class Key:
         try:
             Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, message)
         except InvalidSignature:
-            raise NotVerifiedError(f"a signature of {self.name} does not verify") from None
+            raise NotVerifiedError(f"a signature of {self.name!r} does not verify") from None
 
 
 def key_id(name: str, material: bytes) -> bytes:
@@ -251,7 +251,7 @@ def note_signatures(note: str, key: Key) -> tuple[bytes, list[bytes]]:
         demand(len(blob) > 4, "a signature line of a note is too short")
         if (parts[1], blob[:4]) == (key.name, key.id):
             found.append(blob[4:])
-    demand(found, f"{key.name} has not signed the note")
+    demand(found, f"{key.name!r} has not signed the note")
     return (text + "\n").encode(), found
 
 
@@ -452,8 +452,9 @@ def check_identity(event: Event) -> str:
     event.stream_number, event.index = number >> 48 & 0xFFFF_FFFF, number & (1 << 48) - 1
     demand(number >> 80 == milliseconds(event.members["timestamp"]), "id and timestamp differ")
     demand(natural(event.record, "chainPosition") == event.index, "id and chainPosition differ")
-    tenant = get(event.record, "streamId", str).partition(":")[0]
-    demand(get(event.record, "organisationId", str) == tenant, "organisationId is not the tenant")
+    stream = re.fullmatch(f"({NAME}):{NAME}:{NAME}", get(event.record, "streamId", str))
+    demand(stream, "the stream id is malformed")
+    demand(event.record.get("organisationId") == stream[1], "organisationId is not the tenant")
     opens = get(event.record, "eventType", str) == "tlog.stream.opened"
     zeros = event.members["previousHash"] == "sha256:" + "0" * 64
     demand(opens == zeros == (event.index == 0), "leaf 0, and only leaf 0, opens the stream")
