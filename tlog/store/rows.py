@@ -37,9 +37,8 @@ class Rows:
         with _gate(path):
             self._users = os.open(path / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._users, fcntl.LOCK_SH)
-            _discard(
-                path / "fresh"
-            )  # of a replacement that was cut off; the gate says none is under way
+            # Of a replacement that was cut off: behind the gate, none is under way.
+            _discard(path / "fresh")
         try:
             if not create:
                 _check_size(path)
