@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tlog.core.times import format_ms, parse_rfc3339
@@ -99,6 +99,10 @@ _TAIL = st.sampled_from(
     st.builds(lambda head, tail: head + tail, _GOOD, _TAIL),
     st.none() | st.tuples(st.integers(0, 24), st.sampled_from("0369TtWZ- :.\n٣")),
 )
+@example("2016-12-31T23:59:60Z", None)
+@example("2016-12-31T23:59:60.123Z", None)
+@example("2016-12-31T23:59:59.999Z", None)
+@example("2016-12-31t23:59:59Z", None)
 def test_the_short_way_to_read_a_time_is_the_long_way(
     text: str, change: tuple[int, str] | None
 ) -> None:
