@@ -200,4 +200,6 @@ def _sentence(error: TlogError, identity: Identity, url: str) -> str:
         return f"tenant_id {identity.tenant_id!r} is refused: {error.detail}"
     if pointer == "/stream_id":
         return f"stream_id {identity.stream_id!r} is refused: {error.detail}"
+    if error.kind == "not-found":
+        return f"there is no /api/v1/attest at {url}. Is base_url right?"
     return f"the log at {url} refuses to attest: {error.detail}"
