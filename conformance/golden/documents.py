@@ -47,6 +47,7 @@ from conformance.golden.vectors import (
     put,
 )
 from tlog.core.checkpoint import Checkpoint
+from tlog.core.cosignature import CosignatureSigner
 from tlog.core.note import sign_note
 from tlog.core.proofs import range_proof
 from tlog.core.receipt import batch_json
@@ -101,7 +102,7 @@ def add_packages(vectors: Vectors) -> None:
     vectors.proof("packages/good/not-witnessed.json", package(prove()), SIGNED)
     anchored = changed(good, put("anchors", value=[{"reply": "not checked"}]))
     vectors.proof("packages/good/with-anchor.json", anchored, WITNESSED)
-    stranger = honest.CosignatureSigner("witness.example.com/w9", seed("w9"))
+    stranger = CosignatureSigner("witness.example.com/w9", seed("w9"))
     unknown = package(prove(cosigned=(stranger.at(AT),)))
     vectors.proof("packages/good/cosigned-by-a-stranger.json", unknown, SIGNED)
     late = package(prove(cosigned=(W1.at(AT), W2.at(AT + 120))))
@@ -118,7 +119,12 @@ def add_packages(vectors: Vectors) -> None:
     vectors.proof("packages/bad/cosignature-forged.json", forged, (PASS, PASS, FAIL, NONE))
     unpublished = changed(good, drop("root"))
     vectors.proof("packages/bad/not-published-yet.json", unpublished, (PASS, NONE, NONE, NONE))
+    add_stream_notes(vectors, good)
+    add_surfaces(vectors, good, plain)
 
+
+def add_stream_notes(vectors: Vectors, good: Json) -> None:
+    """Packages whose stream note is not for the head to which the entry leads."""
     head = prove().head
     notes = {
         "of-another-size": Checkpoint(STREAM_ORIGIN, SIZE - 1, head.root),
@@ -132,6 +138,10 @@ def add_packages(vectors: Vectors) -> None:
     for name, note in bodies.items():
         spoiled = changed(good, put("checkpoint", value=note.decode()))
         vectors.proof(f"packages/bad/checkpoint-{name}.json", spoiled, BROKEN)
+
+
+def add_surfaces(vectors: Vectors, good: Json, plain: Json) -> None:
+    """Packages of another version, or with another decision surface than the entry's."""
     surface = good["decision_surface"]
     changes = {
         "checkpoint-missing": drop("checkpoint"),

@@ -37,6 +37,11 @@ def surface_with(**members: Any) -> bytes:
 
 def invalid_entries() -> dict[str, bytes]:
     """Each breaks the validity rule of an entry in one way."""
+    return {**invalid_frames(), **invalid_records()}
+
+
+def invalid_frames() -> dict[str, bytes]:
+    """Bytes that are no entry whatever the record says."""
     good = HONEST[TARGET]
     members = json.loads(good)
     spaced = good.replace(b'"payload":', b'"payload": ', 1)
@@ -65,6 +70,13 @@ def invalid_entries() -> dict[str, bytes]:
         ),
         "timestamp-no-such-day": canonical({**members, "timestamp": "2026-02-30T14:00:03.250Z"}),
         "65536-bytes": entry_of(padded, PREVIOUS),
+    }
+
+
+def invalid_records() -> dict[str, bytes]:
+    """Entries in canonical form whose record is not one of schema 1."""
+    members = json.loads(HONEST[TARGET])
+    return {
         "unknown-member": entry_with(colour="red"),
         "unknown-member-in-actor": entry_with(actor={**full_record()["actor"], "name": "Jane"}),
         "unknown-member-in-context": entry_with(context={"trace_id": "abc-123"}),

@@ -178,7 +178,7 @@ class Proof(NamedTuple):
     """An entry and all that shows its place."""
 
     entry: bytes
-    index: int
+    leaf_index: int
     head: Checkpoint
     path: list[Hash]
     place: tuple[int, int, list[Hash], bytes]
@@ -240,7 +240,7 @@ def receipt(proof: Proof, *, proofs: bool = True, replayed: bool = False) -> Jso
     )
     document: Json = json.loads(raw)
     if proofs:
-        document["inclusion"]["leaf_index"] = proof.index
+        document["inclusion"]["leaf_index"] = proof.leaf_index
     return document
 
 

@@ -76,7 +76,7 @@ def misplaced() -> dict[str, Any]:
     }
 
 
-def common_changes(final: bool) -> dict[str, tuple[Change, tuple[str, ...]]]:
+def common_changes(final: bool) -> dict[str, tuple[Change, tuple[str, str, str, str]]]:
     """Changes of the file itself. `final`: a package, whose stream note settles its path too."""
     alters = {
         "event_id": event_id(MS, NUMBER, TARGET + 1),
@@ -100,16 +100,15 @@ def common_changes(final: bool) -> dict[str, tuple[Change, tuple[str, ...]]]:
     for name, change in hashes("root", "hashes").items():
         changes[f"root-hashes-{name}"] = (change, MISPLACED)
     for name in ("leaf_index", "tree_size"):
-        for label, value in {"missing": None, "negative": -1, "true": True, "text": "5"}.items():
+        for label, value in {"null": None, "negative": -1, "true": True, "text": "5"}.items():
             changes[f"inclusion-{name}-{label}"] = (put("inclusion", name, value=value), BROKEN)
             changes[f"root-{name}-{label}"] = (put("root", name, value=value), MISPLACED)
-    other = "position" if not final else "integrity"
     index = put("inclusion", "leaf_index", value=TARGET - 1)
     changes["inclusion-leaf_index-of-another-leaf"] = (index, BROKEN)
     size = put("inclusion", "tree_size", value=SIZE + 1)  # the path has the same length
     changes["inclusion-tree_size-of-another-tree"] = (
         size,
-        MISPLACED if other == "position" else BROKEN,
+        BROKEN if final else MISPLACED,
     )
     for label, origin in {"empty": "", "of-two-lines": STREAM_ORIGIN + "\nx", "null": None}.items():
         changes[f"inclusion-origin-{label}"] = (put("inclusion", "origin", value=origin), BROKEN)

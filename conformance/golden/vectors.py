@@ -86,7 +86,7 @@ def flip(text: str) -> str:
 def hashes(*path: str) -> dict[str, Change]:
     """Every way to spoil a list of hashes, by name."""
 
-    def at(document: Json) -> list[str]:
+    def at(document: Json) -> list[Any]:
         for name in path:
             document = document[name]
         return document  # type: ignore[return-value]

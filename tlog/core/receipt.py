@@ -219,7 +219,7 @@ def verify_receipt(
     entry = _verify_entry(receipt)  # 1, 2, 3
     head = binding.stream_head(receipt, entry)  # 4
     binding.check_label(head.origin, entry, log.name, genesis)  # 5
-    root, note = _verify_place(head, member(receipt, "root", dict), log)  # 6, 7
+    root, note = _verify_place(head, member(receipt, "root", dict), log, {})  # 6, 7
     return VerifiedReceipt(entry, entry.record["chainPosition"], head, root, note)
 
 
@@ -244,11 +244,13 @@ def verify_batch(answer: Mapping[str, Any], log: Verifier) -> list[VerifiedRecei
         new.setdefault(entry.record["streamId"], []).append((number, entry))
         verified.append(None)
     heads, ranges = member(answer, "heads", dict), member(answer, "ranges", dict)
+    opened: dict[str, tuple[Checkpoint, Note]] = {}
     demand(heads.keys() == ranges.keys() == new.keys())  # 3
     for stream_id, events in new.items():
         entries = [entry for _, entry in events]
         head = _range_head(heads[stream_id], ranges[stream_id], entries)  # 4
-        root, note = _verify_place(head, member(heads[stream_id], "root", dict), log)  # 5
+        place = member(heads[stream_id], "root", dict)
+        root, note = _verify_place(head, place, log, opened)  # 5
         for number, entry in events:
             binding.check_label(head.origin, entry, log.name)
             index = entry.record["chainPosition"]
@@ -263,8 +265,14 @@ def _verify_entry(receipt: Mapping[str, Any]) -> Entry:
     return entry
 
 
-def _verify_place(head: Checkpoint, place: object, log: Verifier) -> tuple[Checkpoint, Note]:
-    root, note = binding.open_note(member(place, "checkpoint", str), log, log.name)
+def _verify_place(
+    head: Checkpoint, place: object, log: Verifier, opened: dict[str, tuple[Checkpoint, Note]]
+) -> tuple[Checkpoint, Note]:
+    """Check where `head` stands. `opened` keeps notes: the streams of a batch have one in common."""
+    text = member(place, "checkpoint", str)
+    if text not in opened:
+        opened[text] = binding.open_note(text, log, log.name)
+    root, note = opened[text]
     binding.check_position(head, place, root)
     return root, note
 
