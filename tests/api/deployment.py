@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import shutil
 import subprocess
 import sys
@@ -126,8 +127,14 @@ class Site:
             sent.setdefault("Content-Type", "application/json")
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
+        large = data is not None and len(data) > 1 << 19  # aiohttp's client wants these as files
         async with self.http.request(
-            method, path, data=data, headers=sent, params=params, allow_redirects=False
+            method,
+            path,
+            data=io.BytesIO(data or b"") if large else data,
+            headers=sent,
+            params=params,
+            allow_redirects=False,
         ) as response:
             return Answer(response.status, response.headers, await response.read())
 
