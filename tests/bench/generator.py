@@ -82,7 +82,14 @@ class Run:
     """A closed-loop run of `clients` connections for `seconds`, each request worth `weight` events."""
 
     def __init__(
-        self, make: Callable[[int], bytes], *, weight: int, clients: int, seconds: float, want: int = 201
+        self,
+        make: Callable[[int], bytes],
+        *,
+        weight: int,
+        clients: int,
+        seconds: float,
+        want: int = 201,
+        sample_every: int = 100,
     ) -> None:
         self.result = Result()
         self._make = make
@@ -90,6 +97,7 @@ class Run:
         self._clients = clients
         self._seconds = seconds
         self._want = want
+        self._sample_every = sample_every
         self._number = 0
         self._answers = 0
         self._deadline = 0.0
@@ -113,7 +121,7 @@ class Run:
         self._answers += 1
         self.result.events += self._weight
         self.result.latencies.append(latency)
-        if self._answers % 100 == 1:
+        if self._answers % self._sample_every == 1:
             self.result.samples.append(bytes(buffer[body:]))
 
     def closed(self) -> None:
@@ -134,7 +142,9 @@ class Run:
         return self.result
 
 
-def post(path: str, token: str, body: bytes, host: str, content_type: str = "application/json") -> bytes:
+def post(
+    path: str, token: str, body: bytes, host: str, content_type: str = "application/json"
+) -> bytes:
     """The bytes of a POST."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n"
