@@ -183,6 +183,11 @@ def test_a_payload_member_may_have_any_name() -> None:
     ]
 
 
+@pytest.mark.parametrize(("name", "pointer"), [("a/b", "/payload/a~1b"), ("a~b", "/payload/a~0b")])
+def test_each_of_the_two_escapes_alone(name: str, pointer: str) -> None:
+    assert parse_event({**BARE, "payload": {name: 1}}).fields == [(pointer, 1)]
+
+
 def test_body_is_what_the_client_sent() -> None:
     for event in (SYEN, AUDITAL):
         assert canonical_body(parse_event(event)) == canonical(event)

@@ -102,17 +102,9 @@ def parse_event(value: Any, pointer: str = "") -> Submission:
     Raises:
         InvalidInput: missing-member, unknown-member, wrong-type, invalid-value,
             unknown-event-class, reserved-event-type, invalid-time, invalid-salt or
-            payload-too-large. The error's pointer is `pointer` (where the event stands in the
-            request, "/17" in a batch) and the member in the submitter's spelling.
+            payload-too-large; at `pointer` ("/17" in a batch) and the submitter's spelling.
     """
-    flavour = _flavour(value)
-    try:
-        event: Event | None = convert(value, flavour)
-    except ValidationError:
-        event = None
-    if event is None or not _alphabets(event):
-        raise_fault(value, flavour, pointer)
-
+    event = _event(value, pointer)
     event_class = _event_class(event, pointer)
     fields = _payload_fields(event.payload, pointer)
     occurred_ms = occurred_at = actor_type = actor_id = subject_id = None
@@ -159,6 +151,17 @@ def parse_event(value: Any, pointer: str = "") -> Submission:
 def canonical_body(sub: Submission) -> bytes:
     """RFC 8785 of what the client sent, for exactly-once. Not kept: few events need it."""
     return canonical(sub.source)
+
+
+def _event(value: Any, pointer: str) -> Event:
+    flavour = _flavour(value)
+    try:
+        event: Event | None = convert(value, flavour)
+    except ValidationError:
+        event = None
+    if event is None or not _alphabets(event):
+        raise_fault(value, flavour, pointer)
+    return event
 
 
 def _flavour(value: Any) -> type[SyenEvent] | type[AuditalEvent]:
