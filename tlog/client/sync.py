@@ -86,6 +86,7 @@ class AuditClient:
             self._call(self._client.aclose())
         finally:
             self._call(self._loop.shutdown_asyncgens())
+            self._call(self._loop.shutdown_default_executor())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
