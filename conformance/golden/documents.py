@@ -10,6 +10,7 @@ from conformance.golden.honest import (
     HONEST,
     LOG,
     MS,
+    ORIGIN,
     OTHER,
     PREVIOUS,
     PUBLIC,
@@ -22,6 +23,7 @@ from conformance.golden.honest import (
     W2,
     Json,
     base_record,
+    block,
     entry_of,
     full_record,
     package,
@@ -48,6 +50,7 @@ from conformance.golden.vectors import (
 )
 from tlog.core.checkpoint import Checkpoint
 from tlog.core.cosignature import CosignatureSigner
+from tlog.core.ids import stream_origin
 from tlog.core.note import sign_note
 from tlog.core.proofs import range_proof
 from tlog.core.receipt import batch_json
@@ -172,6 +175,11 @@ def add_batches(vectors: Vectors) -> None:
     vectors.proof("batches/good/only-replayed.json", replay, SIGNED)
     other = entry_of(base_record(4), PREVIOUS)
     vectors.proof("batches/bad/chain-broken.json", batch(with_target(other, 4)), BROKEN)
+    third = entry_of(base_record(1), block(HONEST[2]))
+    shifted = [*HONEST[:3], third, entry_of(base_record(2), block(third)), *HONEST[5:]]
+    vectors.proof("batches/bad/entries-at-other-leaves.json", batch(shifted), BROKEN)
+    other_label = batch(origin=stream_origin(ORIGIN, "acme/prod/other"))
+    vectors.proof("batches/bad/stream-under-another-label.json", other_label, BROKEN)
     moved = put("heads", STREAM, "origin", value=PUBLIC_ORIGIN)
     lone = put("receipts", value=good["receipts"][:3])
     changes: dict[str, Change] = {
@@ -206,10 +214,10 @@ def add_batches(vectors: Vectors) -> None:
         vectors.proof(f"batches/bad/{name}.json", changed(good, change), BROKEN)
 
 
-def batch(entries: list[bytes] = HONEST) -> Json:
+def batch(entries: list[bytes] = HONEST, origin: str = STREAM_ORIGIN) -> Json:
     """Events 3 and 4 of one stream, 1 and 2 of another, and event 1 of the first once more."""
     public = stream_entries(3, PUBLIC)
-    places = honest.prove_heads({STREAM_ORIGIN: entries, PUBLIC_ORIGIN: public})
+    places = honest.prove_heads({origin: entries, PUBLIC_ORIGIN: public})
     receipts = [receipt(prove(entries, 1), replayed=True)]
     receipts += [receipt(prove(entries, index), proofs=False) for index in (3, 4)]
     receipts += [
@@ -220,7 +228,7 @@ def batch(entries: list[bytes] = HONEST) -> Json:
     answer: Json = json.loads(
         batch_json(
             [json.dumps(document).encode() for document in receipts],
-            {STREAM: places[STREAM_ORIGIN], PUBLIC: places[PUBLIC_ORIGIN]},
+            {STREAM: places[origin], PUBLIC: places[PUBLIC_ORIGIN]},
             {STREAM: (3, 4, len(entries), left, right), PUBLIC: (1, 2, 3, *sides)},
         )
     )

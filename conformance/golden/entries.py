@@ -85,6 +85,7 @@ def invalid_records() -> dict[str, bytes]:
         "no-severity": entry_with(severity=None),
         "no-v": entry_with(v=None),
         "v-is-true": entry_with(v=True),
+        "v-negative": entry_with(v=-1),
         "unknown-class": entry_with(eventClass="GUESSWORK"),
         "unknown-severity": entry_with(severity="FATAL"),
         "event-type-empty": entry_with(eventType=""),

@@ -51,6 +51,8 @@ def unbound_origins() -> dict[str, str]:
         "origin-with-upper-case-label": stream_origin(ORIGIN, label.upper()),
         "origin-outside-of-streams": f"{ORIGIN}/other/{label}",
         "origin-is-the-root-log": ORIGIN,
+        "origin-is-a-bare-label": label,
+        "origin-is-a-bare-public-label": "acme/prod/credit-decisions",
     }
 
 

@@ -29,7 +29,9 @@ from conformance.golden.honest import (
     STREAM_ORIGIN,
     TARGET,
     Json,
+    base_record,
     block,
+    entry_of,
     prove,
     receipt,
 )
@@ -42,6 +44,7 @@ from tests.core.documents import (
     vectors,
     with_value,
 )
+from tlog.core.binding import hashes, natural
 from tlog.core.checkpoint import Checkpoint
 from tlog.core.hashes import leaf_hash
 from tlog.core.ids import event_id
@@ -264,8 +267,29 @@ def test_genesis_decides_about_the_label() -> None:
     public = load("receipts/good/public-stream.json")
     with pytest.raises(VerificationError):
         verify_receipt(public, KEY, genesis=HONEST[0])
+    # Of a schema that is not known only these bindings are looked at.
+    system = base_record(0)["system"]
+    not_first = base_record(1) | {"v": 2, "system": system}
+    of_another = base_record(0, PUBLIC) | {"v": 2, "system": system}
+    unbound = base_record(0) | {"v": 2, "organisationId": "other"}
+    for record in (not_first, of_another, unbound):
+        previous = "sha256:" + ("0" if record["chainPosition"] == 0 else "1") * 64
+        with pytest.raises(VerificationError):
+            verify_receipt(GOOD, KEY, genesis=entry_of(record, previous))
+    verify_receipt(GOOD, KEY, genesis=entry_of(base_record(0) | {"v": 2}, "sha256:" + "0" * 64))
     with pytest.raises(VerificationError):  # an entry, but not the first
         verify_receipt(GOOD, KEY, genesis=HONEST[1])
+
+
+def test_members_are_read_within_bounds() -> None:
+    assert natural({"n": 2**63 - 1}, "n") == 2**63 - 1
+    for value in (-1, 2**63, True, 1.0, "1", None):
+        with pytest.raises(VerificationError):
+            natural({"n": value}, "n")
+    digest = b64(bytes(32))
+    assert hashes({"hashes": [digest] * 63}) == [bytes(32)] * 63
+    with pytest.raises(VerificationError):
+        hashes({"hashes": [digest] * 64})
 
 
 def test_batch_is_verified_in_its_order() -> None:
