@@ -222,14 +222,22 @@ def _bytes_32(value: Any) -> bool:
         return False
 
 
-def _plain(value: Any) -> bool:
-    """Any JSON of text, booleans, integers, arrays and objects: no null, no fraction."""
+def _system(value: Any) -> bool:
+    return type(value) is dict and value != {} and _plain(value, "/system")
+
+
+def _plain(value: Any, pointer: str) -> bool:
+    """Text, booleans, integers, arrays and objects of them: raises at a null or a fraction."""
     kind = type(value)
     if kind is dict:
-        return all(map(_plain, value.values()))
+        return all(
+            _plain(item, f"{pointer}/{pointer_escape(name)}") for name, item in value.items()
+        )
     if kind is list:
-        return all(map(_plain, value))
-    return kind in (str, bool) or (kind is int and -MAX_INTEGER <= value <= MAX_INTEGER)
+        return all(_plain(item, f"{pointer}/{index}") for index, item in enumerate(value))
+    if kind in (str, bool) or (kind is int and -MAX_INTEGER <= value <= MAX_INTEGER):
+        return True
+    raise _fault(pointer, "neither text, boolean, integer, array nor object")
 
 
 _CROCKFORD = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
@@ -295,7 +303,7 @@ _record = _Object(
             },
         ),
         "producer": _Object("/producer", {"id": _name, "sequence": _integer(1)}, {}),
-        "system": lambda value: type(value) is dict and value != {} and _plain(value),
+        "system": _system,
     },
 )
 
@@ -303,7 +311,7 @@ _genesis = _Object(
     "/system",
     {
         # The first character of a root-log leaf: the origin begins each (design §2.2).
-        "origin": _text("[a-z0-9][!-*,-~]{0,54}"),
+        "origin": _text("(?!.*://)[a-z0-9][!-*,-~]{0,54}"),
         "streamId": _stream_id,
         "streamNumber": _integer(0, MAX_STREAM_NUMBER),
         "label": _text(f"[a-z2-7]{{52}}|{NAME_PATTERN}/{NAME_PATTERN}/{NAME_PATTERN}"),
