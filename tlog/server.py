@@ -15,6 +15,7 @@ from aiohttp import web
 from tlog.api.app import make_app
 from tlog.errors import TlogError
 from tlog.log import Log
+from tlog.scrub import Scrub
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +56,13 @@ async def _serve(directory: Path, host: str, port: int) -> int:
     gc.set_threshold(50_000, 20, 50)
     addresses = ", ".join(f"http://{a[0]}:{a[1]}" for a in runner.addresses)
     print(f"serving {log.config.origin} on {addresses}\nvkey {log.vkey}", flush=True)
+    log.store.clear_stale_readers()
+    scrub = Scrub(log)
+    scrub.start()
     declared = asyncio.create_task(_open_declared(log))
     await stop.wait()
     declared.cancel()
+    await loop.run_in_executor(None, scrub.stop)
     await runner.cleanup()
     await loop.run_in_executor(None, log.close)
     return 70 if log.failure is not None else 0

@@ -35,6 +35,12 @@ class Prepared(msgspec.Struct, gc=False):
     body: bytes | None = None
     mac: bytes | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes that this event will take, nearly."""
+        parts = self.segments
+        return len(parts.head) + len(parts.middle) + len(parts.tail) + len(self.sealed)
+
 
 class Opening(msgspec.Struct, frozen=True):
     """A stream to be opened, with all of its genesis entry that does not depend on its number.
@@ -116,7 +122,7 @@ class Outcome(NamedTuple):
 class Batch:
     """One request: all of its events are recorded, or none. `done` runs on the writer thread."""
 
-    __slots__ = ("array", "done", "events", "openings", "prove", "request")
+    __slots__ = ("array", "done", "events", "openings", "prove", "request", "size")
 
     def __init__(
         self,
@@ -133,5 +139,6 @@ class Batch:
         self.openings = openings or {}
         self.request = request  # 16-byte digest of tenant and Idempotency-Key
         self.prove = prove
+        self.size = sum(event.size for event in events)  # bytes, for back-pressure
         # An array of one event is still an array: its pointers begin with /0, its proof is a range.
         self.array = array or len(events) > 1

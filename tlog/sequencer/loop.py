@@ -29,6 +29,7 @@ from tlog.store.layout import CommitRow
 logger = logging.getLogger(__name__)
 
 MAX_EVENTS_PER_COMMIT = 10_000
+MAX_BYTES_PER_COMMIT = 64 << 20
 MAX_CLOCK_REWIND_MS = 1_000
 
 
@@ -42,9 +43,13 @@ class Head(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Back-pressure: events waiting beyond `waiting` are refused; below `free_bytes` of disk the log only reads."""
+    """Back-pressure: what would wait beyond `waiting` events or `waiting_bytes` is refused.
+
+    Below `free_bytes` of free disk the log only reads.
+    """
 
     waiting: int = 20_000
+    waiting_bytes: int = 256 << 20
     free_bytes: int = 256 << 20
 
 
@@ -81,6 +86,7 @@ class Sequencer:
         self._wake = threading.Condition()
         self._waiting: deque[Batch] = deque()  # guarded by _wake
         self._waiting_events = 0  # guarded by _wake
+        self._waiting_bytes = 0  # guarded by _wake
         self._stopping = False  # guarded by _wake
         self._failed = False
         self._disk_checked = 0.0
@@ -108,12 +114,14 @@ class Sequencer:
 
     @property
     def status(self) -> str:
-        """`ok`, or why no events are taken: `failed`, `stopping`, `disk-full`."""
+        """`ok`, or why no events are taken: `failed`, `stopping`, `disk-full`, `clock`."""
         if self._failed:
             return "failed"
         if self._stopping:
             return "stopping"
-        return "disk-full" if self._disk_full else "ok"
+        if self._disk_full:
+            return "disk-full"
+        return "clock" if self._clock_ms() < self._row.ms - MAX_CLOCK_REWIND_MS else "ok"
 
     def submit(self, batch: Batch) -> None:
         """Hand over a batch; its `done` is called on the writer thread.
@@ -125,6 +133,8 @@ class Sequencer:
     def submit_together(self, batches: Sequence[Batch]) -> None:
         """Hand over batches that go into the same commit if they fit; all or none are taken."""
         events = sum(len(batch.events) for batch in batches)
+        size = sum(batch.size for batch in batches)
+        limits = self._limits
         with self._wake:
             if self._failed or self._stopping:
                 raise Unavailable("stopping", "the log is stopping; retry with the same key", 2.0)
@@ -132,11 +142,15 @@ class Sequencer:
                 raise Unavailable(
                     "disk-full", "the log is read-only: its disk is nearly full", 30.0
                 )
-            if self._waiting_events + events > self._limits.waiting and self._waiting:
+            if self._waiting and (
+                self._waiting_events + events > limits.waiting
+                or self._waiting_bytes + size > limits.waiting_bytes
+            ):
                 raise Unavailable("overloaded", "too many events are waiting to be committed", 1.0)
             idle = not self._waiting
             self._waiting.extend(batches)
             self._waiting_events += events
+            self._waiting_bytes += size
             if idle:
                 self._wake.notify()
 
@@ -150,13 +164,17 @@ class Sequencer:
                 if due <= 0:
                     return []
                 self._wake.wait(due)
-            batches = [self._waiting.popleft()]
-            events = len(batches[0].events)
-            while self._waiting and events + len(self._waiting[0].events) <= MAX_EVENTS_PER_COMMIT:
-                batch = self._waiting.popleft()
+            batches: list[Batch] = []
+            events = size = 0
+            while self._waiting:
+                batch = self._waiting[0]
                 events += len(batch.events)
-                batches.append(batch)
-            self._waiting_events -= events
+                size += batch.size
+                if batches and (events > MAX_EVENTS_PER_COMMIT or size > MAX_BYTES_PER_COMMIT):
+                    break
+                batches.append(self._waiting.popleft())
+                self._waiting_events -= len(batch.events)
+                self._waiting_bytes -= batch.size
             return batches
 
     def _run(self) -> None:

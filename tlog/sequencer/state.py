@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -133,6 +134,7 @@ class States:
         self._store = store
         self.rows: dict[int, StreamRow] = {}
         self.numbers: dict[str, int] = {}
+        self.tenant_streams: Counter[str] = Counter()
         for number, row in store.streams():
             self.add_row(number, row)
         self._hot: dict[int, StreamState] = {}
@@ -147,6 +149,7 @@ class States:
         """A stream that exists from now on."""
         self.rows[number] = row
         self.numbers[row.stream_id] = number
+        self.tenant_streams[row.stream_id.partition(":")[0]] += 1
 
     @property
     def dirty(self) -> int:

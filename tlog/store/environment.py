@@ -38,7 +38,7 @@ class LogStore:
         self.path = path
         self._lock = None if readonly else _lock(path)
         if not create:
-            _check_size(path)
+            check_size(path)
         self.env = lmdb.open(
             os.fspath(path),
             map_size=MAP_SIZE,
@@ -124,6 +124,11 @@ class LogStore:
         """The record at `position`."""
         return layout.read_record(self.chunk(txn, position >> 16), position & 0xFFFF)[0]
 
+    def clear_stale_readers(self) -> int:
+        """Free the reader slots of processes that were killed: a stale one keeps old pages alive."""
+        cleared: int = self.env.reader_check()
+        return cleared
+
     def disk_free(self) -> int:
         """Bytes that an unprivileged writer may still use on the store's file system."""
         status = os.statvfs(self.path)
@@ -152,7 +157,7 @@ def _lock(path: Path) -> int:
     return descriptor
 
 
-def _check_size(path: Path) -> None:
+def check_size(path: Path) -> None:
     """Refuse a file shorter than its own page count: touching the missing part would be SIGBUS."""
     data = path / "data.mdb"
     if not data.exists():

@@ -18,7 +18,7 @@ from typing import Any
 import lmdb
 
 from tlog.errors import CorruptStore, Refused, Unavailable
-from tlog.store.environment import _check_size
+from tlog.store.environment import check_size
 
 MAP_SIZE = 64 << 30  # sparse: address space, not disk
 IDENTITY = b"M"
@@ -41,7 +41,7 @@ class Rows:
             _discard(path / "fresh")
         try:
             if not create:
-                _check_size(path)
+                check_size(path)
             self._env = _environment(path, create)
         except BaseException:
             os.close(self._users)
@@ -67,7 +67,7 @@ class Rows:
         Raises: InvalidInput (no-store), CorruptStore (truncated, or not a store of this kind), Unavailable.
         """
         if not (path / "data.mdb").exists():
-            _check_size(path)  # raises the one error for it
+            check_size(path)  # raises the one error for it
         rows = cls(path, create=False)
         identity = rows.get(IDENTITY)
         if identity is None or not identity.startswith(kind):
