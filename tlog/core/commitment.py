@@ -17,6 +17,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from hashlib import sha256, shake_256
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -31,6 +32,9 @@ _LABEL = b"tlog/field-salt/v1\x00"
 
 Field = tuple[str, Any]
 """(RFC 6901 pointer in RECORD, JSON value)."""
+
+_FIRST: Field = ("", None)
+_pointer = itemgetter(0)
 
 
 class Commitment(NamedTuple):
@@ -69,14 +73,18 @@ def commit(fields: Sequence[Field], master_salt: bytes) -> Commitment:
         InvalidInput: a value that has no RFC 8785 form, as `canonical`.
         AssertionError: a pointer twice, an empty pointer, a master salt of other than 32 bytes.
     """
-    ordered = _ordered(fields)
+    # Code point order of str is the byte order of UTF-8.
+    ordered = [_FIRST, *sorted(fields, key=_pointer)]
     count = len(ordered)
+    if len(dict(ordered)) != count:
+        raise AssertionError("tlog: a pointer is empty, or twice in a commitment")
     # 18 bytes are exactly 24 characters, so one encoding of all salts can be cut into theirs.
-    texts = urlsafe_b64encode(_salt_stream(master_salt, count)).decode("ascii")
-    rows = [
-        (texts[24 * i : 24 * i + 24], pointer, value) for i, (pointer, value) in enumerate(ordered)
-    ]
-    hashes = [sha256(b"\x00" + text).digest() for text in _leaves(rows)]
+    texts = urlsafe_b64encode(_salt_stream(master_salt, count))
+    hashes = []
+    at = 0
+    for pair in _canonical_pairs(ordered):
+        hashes.append(sha256(b'\x00["' + texts[at : at + 24] + b'",' + pair[1:]).digest())
+        at += 24
     while len(hashes) > 1:
         pairs = iter(hashes)
         above = [
@@ -105,30 +113,18 @@ def verify_commitment(fields: Sequence[Field], master_salt: bytes, count: int, r
         raise VerificationError
 
 
-def _ordered(fields: Sequence[Field]) -> list[Field]:
-    # Code point order of str is the byte order of UTF-8. Only pointers are compared: they differ.
-    ordered = [("", None), *sorted(fields, key=_pointer_of)]
-    if len(dict(ordered)) != len(ordered):
-        raise AssertionError("tlog: a pointer is empty, or twice in a commitment")
-    return ordered
-
-
-def _pointer_of(field: Field) -> str:
-    return field[0]
-
-
 def _salt_stream(master_salt: bytes, count: int) -> bytes:
     if len(master_salt) != MASTER_SALT_SIZE:
         raise AssertionError("tlog: a master salt has 32 bytes")
     return shake_256(_LABEL + master_salt).digest(SALT_SIZE * count)
 
 
-def _leaves(rows: list[tuple[str, str, Any]]) -> list[bytes]:
-    """Each row in RFC 8785."""
+def _canonical_pairs(fields: list[Field]) -> list[bytes]:
+    """RFC 8785 of each [pointer, value]."""
     try:
-        texts = [orjson.dumps(row, option=OPTIONS) for row in rows]
-        if is_plain(b"".join(texts), pack(rows)):
+        texts = [orjson.dumps(field, None, OPTIONS) for field in fields]
+        if is_plain(b"".join(texts), pack(fields)):
             return texts
     except (TypeError, ValueError, RecursionError):
         pass  # canonical() raises the right error
-    return [canonical(row) for row in rows]
+    return [canonical(field) for field in fields]
