@@ -31,8 +31,8 @@ _LONG = 10_000
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error for long work; silent where that is not a terminal."""
+def progress_bar(title: str, least: int = _LONG) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error, for work of `least` steps or more; silent where that is not a terminal."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -43,7 +43,7 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     tasks: list[TaskID] = []
 
     def update(done: int, total: int) -> None:
-        if total < _LONG or not sys.stderr.isatty():
+        if total < least or not sys.stderr.isatty():
             return
         if not tasks:
             bar.start()
