@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import Any
 
-from conformance.golden.entries import invalid_entries
+from conformance.golden.entries import entry_of_size, invalid_entries
 from conformance.golden.honest import (
     EVENT,
     FIELDS,
@@ -55,6 +55,8 @@ def add_notes(vectors: Vectors) -> None:
         "hyphen-for-dash": good.replace("\u2014".encode(), b"-"),
         "no-empty-line": body + b"\n" + line,
         "unknown-line-malformed": body + b"\n\n" + b"\xe2\x80\x94 x y\n" + line,
+        "unknown-line-too-short": body + b"\n\n" + b"\xe2\x80\x94 x AAAAAA==\n" + line,
+        "tab-in-text": b"a\tb\n\n" + LOG.sign_line(b"a\tb\n"),
         "not-utf8": body[:-1] + b"\xff\n\n" + line,
         "base64-without-padding": body + b"\n\n" + line.replace(b"=", b""),
     }
@@ -94,6 +96,7 @@ def add_entries(vectors: Vectors) -> None:
     """Entries as exact bytes."""
     for name, index in {"genesis": 0, "plain": 1, "every-member": TARGET}.items():
         vectors.raw(f"entries/good/{name}.json", HONEST[index], {"valid": True})
+    vectors.raw("entries/good/65535-bytes.json", entry_of_size(65_535), {"valid": True})
     for name, entry in invalid_entries().items():
         vectors.raw(f"entries/bad/{name}.json", entry, {"valid": False})
 

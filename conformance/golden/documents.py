@@ -158,6 +158,8 @@ def add_surfaces(vectors: Vectors, good: Json, plain: Json) -> None:
         vectors.proof(f"packages/bad/{name}.json", changed(good, change), BROKEN)
     added = changed(plain, put("decision_surface", value=surface))
     vectors.proof("packages/bad/decision_surface-added.json", added, BROKEN)
+    emptied = changed(plain, put("decision_surface", value={}))
+    vectors.proof("packages/bad/decision_surface-empty.json", emptied, BROKEN)
     nulled = changed(plain, put("decision_surface", value=None))
     vectors.proof("packages/bad/decision_surface-null.json", nulled, BROKEN)
 

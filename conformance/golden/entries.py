@@ -14,6 +14,7 @@ from conformance.golden.honest import (
     PUBLIC,
     STREAM,
     TARGET,
+    Json,
     base_record,
     entry_of,
     full_record,
@@ -28,6 +29,16 @@ def entry_with(**members: Any) -> bytes:
     """The full event with other members; None takes one away."""
     record = {name: value for name, value in (full_record() | members).items() if value is not None}
     return entry_of(record, PREVIOUS)
+
+
+def system_entry(system: Json) -> bytes:
+    """An entry of the log's own."""
+    return entry_with(eventType="tlog.note", system=system)
+
+
+def entry_of_size(size: int) -> bytes:
+    """An entry of the log's own, of so many bytes."""
+    return system_entry({"padding": "x" * (size - len(system_entry({"padding": ""})))})
 
 
 def surface_with(**members: Any) -> bytes:
@@ -46,8 +57,6 @@ def invalid_frames() -> dict[str, bytes]:
     members = json.loads(good)
     spaced = good.replace(b'"payload":', b'"payload": ', 1)
     unsorted_members = {name: members[name] for name in ("timestamp", "previousHash", "payload")}
-    padded = full_record()
-    padded["system"] = {"padding": "x" * 65_536}
     return {
         "not-json": good[:-1],
         "not-utf8": good.replace(b"acme", b"acm\xff", 1),
@@ -69,7 +78,10 @@ def invalid_frames() -> dict[str, bytes]:
             {**members, "timestamp": "2026-03-20T14:00:03Z"}
         ),
         "timestamp-no-such-day": canonical({**members, "timestamp": "2026-02-30T14:00:03.250Z"}),
-        "65536-bytes": entry_of(padded, PREVIOUS),
+        "timestamp-with-microseconds": canonical(
+            {**members, "timestamp": "2026-03-20T14:00:03.250000Z"}
+        ),
+        "65536-bytes": entry_of_size(65_536),
     }
 
 
@@ -102,6 +114,8 @@ def invalid_records() -> dict[str, bytes]:
         "clock-skew-without-reason": entry_with(occurredAt="2026-03-20T13:55:03.250Z"),
         "clock-skew-without-occurred-at": entry_with(occurredAt=None),
         "context-empty": entry_with(context={}),
+        "null-in-system": system_entry({"list": [None]}),
+        "fraction-in-system": system_entry({"list": [0.5]}),
         "system-in-an-event": entry_with(system={"note": "x"}),
         "fields-zero": entry_with(commitment={**full_record()["commitment"], "fields": 0}),
         "commitment-bare-hex": entry_with(commitment={"fields": 9, "root": "ab" * 32}),
@@ -145,13 +159,15 @@ def unbound_entries(schema: int) -> dict[str, tuple[bytes, int]]:
 def unbound_genesis(schema: int) -> dict[str, bytes]:
     """Genesis entries whose `system` does not fit the tree in which they stand."""
     system, label = base_record(0)["system"], stream_label(STREAM, seed("another nonce"))
-    faults = {
+    faults: dict[str, Json] = {
         "genesis-with-another-nonce": {"nonce": b64encode(seed("another nonce")).decode()},
         "genesis-with-another-label": {"label": label},
         "genesis-of-another-stream": {"streamId": PUBLIC},
         "genesis-of-another-log": {"origin": "log.example.org"},
         "genesis-with-another-stream-number": {"streamNumber": NUMBER + 1},
     }
+    if schema == 1:
+        faults["genesis-with-another-visibility"] = {"visibility": "public"}
     return {
         name: entry_of(
             base_record(0) | {"v": schema, "system": system | fault}, "sha256:" + "0" * 64
