@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NoReturn
 
 from aiohttp import web
 
 from tlog.api.context import GATE, LOG, Gate
 from tlog.api.openapi import DOCUMENT, document
-from tlog.api.problems import problems_middleware
+from tlog.api.problems import expect, problems_middleware
 from tlog.api.routes import ROUTES, Handler
 from tlog.log import Log
 
@@ -19,19 +20,15 @@ def make_app(log: Log) -> web.Application:
     app[LOG] = log
     app[GATE] = Gate(log)
     app[DOCUMENT] = document(ROUTES)
-    methods: dict[str, list[str]] = {}
-    for route in ROUTES:
-        methods.setdefault(route.path, []).append(route.method)
-    for path, known in methods.items():
+    for path in dict.fromkeys(route.path for route in ROUTES):
         resource = app.router.add_resource(path)
-        for route in ROUTES:
-            if route.path == path:
-                resource.add_route(route.method, route.handler)
-        if "GET" in known:
-            resource.add_route("HEAD", next(r.handler for r in ROUTES if r[:2] == ("GET", path)))
-            known.append("HEAD")
+        handlers = {route.method: route.handler for route in ROUTES if route.path == path}
+        if "GET" in handlers:
+            handlers["HEAD"] = handlers["GET"]
+        for method, handler in handlers.items():
+            resource.add_route(method, handler, expect_handler=expect)
         # Last, and for each path: /events/batch with another method is not the event named "batch".
-        resource.add_route("*", _refusal(known))
+        resource.add_route("*", _refusal(handlers), expect_handler=expect)
     return app
 
 
@@ -47,7 +44,7 @@ def make_runner(log: Log, *, shutdown_timeout: float = 5.0) -> web.AppRunner:
     )
 
 
-def _refusal(methods: list[str]) -> Handler:
+def _refusal(methods: Iterable[str]) -> Handler:
     async def refuse(request: web.Request) -> NoReturn:
         raise web.HTTPMethodNotAllowed(request.method, sorted(methods))
 

@@ -7,6 +7,7 @@ inflate what was compressed. A compressed body is refused; `tlog.api.app` turns 
 from __future__ import annotations
 
 import asyncio
+import re
 
 import aiohttp
 from aiohttp import web
@@ -16,6 +17,10 @@ from tlog.errors import InvalidInput, Refused
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+
+_content_type = re.compile(
+    r'([a-z0-9.+-]+/[a-z0-9.+-]+)[ \t]*(?:;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*)?', re.IGNORECASE
+).fullmatch
 
 
 async def read_body(
@@ -54,13 +59,15 @@ def check_media_type(request: web.Request, media_types: tuple[str, ...]) -> None
     headers = request.headers
     if headers.get("Content-Encoding", "identity") != "identity":
         raise Refused("unsupported-media-type", "send the body uncompressed")
-    if headers.get("Content-Type") in media_types:
-        return
-    if len(headers.getall("Content-Type", ())) != 1 or request.content_type not in media_types:
-        raise Refused("unsupported-media-type", f"send {' or '.join(media_types)}")
-    charset = request.charset
-    if charset is not None and charset.lower() != "utf-8":
-        raise Refused("unsupported-media-type", "JSON is UTF-8")
+    given = headers.getall("Content-Type", ())
+    if len(given) != 1 or (given[0] not in media_types and media_type(given[0]) not in media_types):
+        raise Refused("unsupported-media-type", f"send {' or '.join(media_types)}, which is UTF-8")
+
+
+def media_type(text: str) -> str | None:
+    """The media type of a Content-Type that says UTF-8 or nothing about the charset, None for every other."""
+    match = _content_type(text)
+    return None if match is None else match[1].lower()
 
 
 def too_large(limit: int) -> Refused:

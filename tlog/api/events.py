@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tlog.api.body import JSON, NDJSON
+from tlog.api.body import JSON, NDJSON, media_type
 from tlog.api.context import GATE, LOG, Gate, json_response, own_stream
 from tlog.api.query import refuse_query
 from tlog.api.receipts import batch_answer, single_answer
@@ -119,7 +119,8 @@ async def post_batch(request: web.Request) -> web.Response:
     digest = _request_digest(request, session)
     body = await gate.body(request, JSON, NDJSON)
     limit = log.config.max_batch
-    values, decode = _lines(body) if request.content_type == NDJSON else _array(body)
+    by_lines = media_type(request.headers["Content-Type"]) == NDJSON
+    values, decode = _lines(body) if by_lines else _array(body)
     if not 0 < len(values) <= limit:
         kind = "too-many-events" if values else "empty-batch"
         raise InvalidInput(kind, f"a batch has 1 to {limit} events")

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from tlog.errors import InvalidInput, Refused, TlogError, Unavailable
 
@@ -56,8 +56,8 @@ UNAVAILABLE = frozenset(
 )
 INTERNAL = frozenset({"corrupt-store", "internal"})
 
-# aiohttp's own refusals: of a path, a method, an Expect header.
-_KIND_OF_STATUS = {404: "not-found", 405: "method-not-allowed", 417: "expectation-failed"}
+# aiohttp's own refusals: of a path, of a method.
+_KIND_OF_STATUS = {404: "not-found", 405: "method-not-allowed"}
 # After these the rest of the body is unwanted, or will never come.
 _CLOSING = frozenset({408, 411, 413, 415})
 
@@ -126,10 +126,23 @@ async def problems_middleware(request: web.Request, handler: Handler) -> web.Str
             response.headers["Allow"] = error.headers["Allow"]
         return response
     except ConnectionError:
-        raise  # the client left: nobody to answer
+        return web.Response(status=400)  # the client left: nobody will read it
     except Exception as error:
         _record(request, error)
         return problem(TlogError("internal", ""))
+
+
+async def expect(request: web.Request) -> web.Response | None:
+    """Answer an Expect header, before the handler. aiohttp's own answer is no problem document."""
+    # SPEC: RFC 9110 section 10.1.1: of an HTTP/1.0 client it is ignored.
+    if request.version != HttpVersion11:
+        return None
+    if request.headers.get("Expect", "").lower() != "100-continue":
+        return problem(Refused("expectation-failed", "only 100-continue can be expected"))
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    # What comes next is the real head of the answer.
+    request.writer.output_size = 0
+    return None
 
 
 def _record(request: web.Request, error: Exception) -> None:
