@@ -35,6 +35,8 @@ from tlog.errors import TlogError, Unavailable
 
 # The log takes 16 MiB; what is added to an event before it is sent is a few hundred bytes.
 MAX_BYTES = 8 << 20
+# From twice as many events on, what a request costs beside its events is small.
+WORTH_HALVING = 64
 # After so many 401 in a row a fresh token does not help.
 _LOGINS = 3
 
@@ -84,6 +86,7 @@ class StreamWriter:
         self._waiting: deque[Outgoing] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._settling: set[asyncio.Task[None]] = set()
+        self._unsettled = 0  # events in _settling
 
     def put(self, event: Outgoing) -> None:
         """Queue an event; its future says what became of it."""
@@ -105,6 +108,7 @@ class StreamWriter:
                 events = self._take()
                 if events:
                     await self._deliver(events)
+                    events = []
         except BaseException as error:
             # A fault of this program, or the end of the event loop: nobody may wait for ever.
             for event in [*events, *self._waiting]:
@@ -121,7 +125,11 @@ class StreamWriter:
         """The next batch: in order of arrival, without those whose callers went away."""
         taken: list[Outgoing] = []
         size = 0
-        while self._waiting and len(taken) < self._tuning.max_batch:
+        # Of many callers half travel while the receipts of the others are checked: both machines work. All in one
+        # batch, the log and the client would wait for each other by turns.
+        half = (len(self._waiting) + self._unsettled + 1) // 2
+        most = min(self._tuning.max_batch, max(half, WORTH_HALVING))
+        while self._waiting and len(taken) < most:
             event = self._waiting[0]
             if not event.future.done():
                 size += event.size
@@ -188,10 +196,20 @@ class StreamWriter:
 
     def _recorded(self, session: Session, events: list[Outgoing], answer: Answer) -> None:
         self._next = events[-1].sequence + 1
-        # Beside the next request, not before it: the log works while this checks.
-        task = asyncio.get_running_loop().create_task(self._wire.settle(session, events, answer))
+        self._unsettled += len(events)
+        task = asyncio.get_running_loop().create_task(self._settle(session, events, answer))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
+
+    async def _settle(self, session: Session, events: list[Outgoing], answer: Answer) -> None:
+        # Beside the next request, not before it: the log works while this checks. The worker's turn is now, and in
+        # the turn after that aiohttp writes the body.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        try:
+            await self._wire.settle(session, events, answer)
+        finally:
+            self._unsettled -= len(events)
 
     def _giving_up(self, error: TlogError, uncertain: bool) -> TlogError:
         if not uncertain:
