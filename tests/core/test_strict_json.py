@@ -243,7 +243,12 @@ def test_nesting_beyond_the_cap(opening: bytes) -> None:
     assert outcome(nest(33, b"1")) == "too-deep " + "/0/a" * 16
     assert outcome(nest(5, b"1"), max_depth=4) == "too-deep /0/a/0/a"
     assert outcome(nest(5, b"1"), max_depth=5).startswith("ok")
-    assert outcome(b"[]", max_depth=0) == "too-deep "
+    assert outcome(b"[]", max_depth=0) == outcome(b"{}", max_depth=0) == "too-deep "
+    # The innermost object needs no colon, and without colons there is no nesting of objects.
+    assert outcome(nest(32, b"{}")) == exact(nest(32, b"{}")) == "too-deep " + "/0/a" * 16
+    assert outcome(nest(31, b"{}")).startswith("ok")
+    assert outcome(nest(3, b"{}"), max_depth=3) == "too-deep /0/a/0"
+    assert outcome(b"{" * 100_000) == "invalid-json "
 
 
 def test_brackets_in_strings_are_no_nesting() -> None:

@@ -38,13 +38,16 @@ def loads(raw: bytes, *, max_depth: int = MAX_DEPTH, pointer_prefix: str = "") -
         InvalidInput: too-deep, not-utf8, byte-order-mark, duplicate-member, number-out-of-range,
             lone-surrogate or invalid-json.
     """
-    # Nesting first: whether a decoder survives a million brackets should not be our question.
-    if raw.count(b"[") + raw.count(b"{") > max_depth and _nesting_exceeds(raw, max_depth):
+    # Nesting first: whether a decoder survives a million brackets should not be our question. An
+    # object holds another only after a colon, so objects are at most one deeper than there are
+    # colons, which are counted in any case.
+    colons = raw.count(b":")
+    if colons + raw.count(b"[") >= max_depth and _nesting_exceeds(raw, max_depth):
         return _Scanner(raw, max_depth, pointer_prefix).document()
     try:
         value = orjson.loads(raw)
         # Raises on integers beyond 2**53 - 1 that fit 64 bits; longer ones are floats by now.
-        text = orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER)
+        text = orjson.dumps(value, None, orjson.OPT_STRICT_INTEGER)
     except (ValueError, TypeError):
         return _Scanner(raw, max_depth, pointer_prefix).document()
     # A duplicate is dropped by the decoder, so that `text` lacks its member, and that is visible:
@@ -54,7 +57,7 @@ def loads(raw: bytes, *, max_depth: int = MAX_DEPTH, pointer_prefix: str = "") -
     # however respelled, contain none. So the counts differ by the colons in what was dropped, and
     # that is at least one for each member.
     if (
-        text.count(b":") != raw.count(b":") + (b"\\" in raw and _escaped_colons(raw))
+        text.count(b":") != colons + (b"\\" in raw and _escaped_colons(raw))
         or _huge_float(pack(value)) is not None
     ):
         return _Scanner(raw, max_depth, pointer_prefix).document()
@@ -78,6 +81,8 @@ def _nesting_exceeds(raw: bytes, limit: int) -> bool:
     In well-formed JSON it is exact. In other text it may only be too high: a decoder stops at the
     first fault, up to which both agree on what is inside a string.
     """
+    if raw.count(b"[") + raw.count(b"{") <= limit:
+        return False
     if b"\\" in raw:
         # Left to right, so that of a run of backslashes only an odd last one escapes a quote.
         raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
@@ -147,8 +152,9 @@ class _Scanner:
     def _space(self) -> str:
         """Skip white space; the character after it, or "" at the end."""
         match = _skip_space(self._text, self._at)
-        if match is not None:
-            self._at = match.end()
+        if match is None:
+            raise AssertionError("tlog: a pattern that may be empty did not match")
+        self._at = match.end()
         return self._text[self._at : self._at + 1]
 
     def _value(self) -> Any:
