@@ -149,12 +149,13 @@ class Reader:
         leaf = leaf_hash(self.leaf(number, index, view).record.entry)
 
         def prove(nodes: Nodes) -> Inclusion:
-            root = view.root if size == view.size else root_hash(size, nodes)
-            return Inclusion(index, size, root, inclusion_proof(index, size, nodes))
+            proof = Inclusion(
+                index, size, _root(nodes, size, view, number), inclusion_proof(index, size, nodes)
+            )
+            _check(lambda: verify_inclusion(leaf, index, size, proof.hashes, proof.root), number)
+            return proof
 
-        proof = self._with_nodes(number, prove, view)
-        _check(lambda: verify_inclusion(leaf, index, size, proof.hashes, proof.root), number)
-        return proof
+        return self._with_nodes(number, prove, view)
 
     def consistency(self, number: int, old: int, new: int | None = None) -> tuple[int, list[Hash]]:
         """The new size and a checked proof that the tree of `old` leaves is a prefix of it."""
@@ -163,12 +164,13 @@ class Reader:
         if not 0 < old <= new:
             raise InvalidInput("tree-size", f"first must be in 1 … second ({new})", "/first")
 
-        def prove(nodes: Nodes) -> tuple[list[Hash], Hash, Hash]:
-            return consistency_proof(old, new, nodes), root_hash(old, nodes), root_hash(new, nodes)
+        def prove(nodes: Nodes) -> list[Hash]:
+            proof, old_root = consistency_proof(old, new, nodes), root_hash(old, nodes)
+            new_root = _root(nodes, new, view, number)
+            _check(lambda: verify_consistency(old, new, proof, old_root, new_root), number)
+            return proof
 
-        proof, old_root, new_root = self._with_nodes(number, prove, view)
-        _check(lambda: verify_consistency(old, new, proof, old_root, new_root), number)
-        return new, proof
+        return new, self._with_nodes(number, prove, view)
 
     def stream_head(
         self, number: int, view: StreamView | None = None
@@ -220,7 +222,7 @@ class Reader:
             for tile in range(full):
                 row = bytes(txn.get(layout.tile_key(number, 0, tile), db=self._store.db["tiles"]))
                 at = row.find(wanted, 0, row_bytes)
-                while at % 32 > 0:
+                while at > 0 and at % 32:  # across two hashes
                     at = row.find(wanted, at + 1, row_bytes)
                 if at >= 0:
                     return tile * layout.TILE_WIDTH + at // 32
@@ -241,6 +243,16 @@ class Reader:
     ) -> T:
         with self._store.read() as txn:
             return work(self._trees.nodes(txn, number, view or self.source.view(number)))
+
+
+def _root(nodes: Nodes, size: int, view: StreamView, number: int) -> Hash:
+    """The root of the first `size` leaves, shown to be a prefix of the newest tree: what is stored may have changed."""
+    if size == view.size:
+        return view.root
+    root = root_hash(size, nodes)
+    proof = consistency_proof(size, view.size, nodes)
+    _check(lambda: verify_consistency(size, view.size, proof, root, view.root), number)
+    return root
 
 
 def _records(chunk: Any) -> list[Record]:
