@@ -258,7 +258,7 @@ QUERIES: list[tuple[str, Fault]] = [
     ("/proof/consistency", (422, "missing-parameter", "/first")),
     ("/proof/consistency?first=0", (422, "invalid-value", "/first")),
     ("/proof/consistency?first=3&second=2", (422, "tree-size", "/first")),
-    ("/proof/consistency?first=1&second=99", (422, "tree-size", "/tree_size")),
+    ("/proof/consistency?first=1&second=99", (422, "tree-size", "/second")),
     ("/verify?from_sequence=1", (422, "range", "/from_sequence")),
     ("/verify?to_sequence=1", (422, "range", "/to_sequence")),
     ("/verify?from_sequence=-1", (422, "invalid-value", "/from_sequence")),

@@ -145,8 +145,11 @@ async def get_consistency(request: web.Request) -> web.Response:
     log = request.app[LOG]
     query = read_query(request, ConsistencyQuery)
     number = visible_number(request, query.stream_id)
-    wanted = None if query.second is UNSET else query.second
-    second, hashes = log.reader.consistency(number, query.first, wanted)
+    size = log.source.view(number).size
+    second = size if query.second is UNSET else query.second
+    if second > size:
+        raise InvalidInput("tree-size", f"the tree has {size} leaves", "/second")
+    _, hashes = log.reader.consistency(number, query.first, second)
     return answer(
         ConsistencyProof(
             query.first,

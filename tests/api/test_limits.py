@@ -1,0 +1,221 @@
+"""Overload is told, never silent: 429 and 503 with Retry-After, by key, and each counted limit at its edge."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.api.deployment import EVENT, STREAM, Answer, Keys, Site, serve
+from tlog.api.limits import Buckets, StreamQuota, Turnstile
+from tlog.errors import Refused, Unavailable
+from tlog.store.layout import StreamRow
+
+
+def told_to_wait(answer: Answer, status: int, kind: str) -> int:
+    assert (answer.status, answer.kind) == (status, kind)
+    return int(answer.headers["Retry-After"])
+
+
+class Ticks:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_bucket_fills_again() -> None:
+    ticks = Ticks()
+    buckets = Buckets(10, 2, ticks)
+    for _ in range(20):
+        buckets.take("a", 1)
+    with pytest.raises(Unavailable) as caught:
+        buckets.take("a", 1)
+    assert caught.value.retry_after == pytest.approx(0.1)
+    buckets.take("b", 20)  # another key
+    ticks.now += 0.1
+    buckets.take("a", 1)
+    with pytest.raises(Unavailable):
+        buckets.take("a", 1)
+    ticks.now += 1000
+    for _ in range(20):  # and not more than it holds
+        buckets.take("a", 1)
+    with pytest.raises(Unavailable):
+        buckets.take("a", 1)
+
+
+def test_more_than_a_bucket_holds_is_paid_for_afterwards() -> None:
+    ticks = Ticks()
+    buckets = Buckets(10, 2, ticks)
+    buckets.take("a", 100)
+    ticks.now += 8
+    with pytest.raises(Unavailable) as caught:
+        buckets.take("a", 1)
+    assert caught.value.retry_after == pytest.approx(0.1)
+    ticks.now += 0.1
+    buckets.take("a", 1)
+
+
+def test_buckets_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tlog.api.limits._BUCKETS", 10)
+    buckets = Buckets(1, 1, Ticks())
+    for number in range(100):
+        buckets.take(str(number), 1)
+    assert len(buckets._buckets) == 10
+
+
+def test_streams_are_counted_as_they_appear() -> None:
+    rows: dict[int, StreamRow] = {}
+    for number, name in enumerate(("", "acme:p:a", "rival:p:a", "acme:p:b")):
+        rows[number] = StreamRow(name, "", False, b"")
+    quota = StreamQuota(rows, 3)
+    quota.check("acme", 1, "/stream_id")
+    with pytest.raises(Refused):
+        quota.check("acme", 2, "/stream_id")
+    rows[4] = StreamRow("acme:p:c", "", False, b"")
+    with pytest.raises(Refused):
+        quota.check("acme", 1, "/stream_id")
+    quota.check("rival", 2, "/stream_id")
+
+
+async def test_long_work_one_at_a_time() -> None:
+    turnstile = Turnstile(2)
+    inside = most = 0
+
+    async def work() -> None:
+        nonlocal inside, most
+        async with turnstile.turn():
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0.01)
+            inside -= 1
+
+    results = await asyncio.gather(*[work() for _ in range(5)], return_exceptions=True)
+    assert most == 1
+    assert [getattr(result, "kind", None) for result in results] == [None] * 3 + ["busy"] * 2
+    await work()  # and it is free again
+
+
+async def test_requests_per_key(template: tuple[Path, Keys], directory: Path) -> None:
+    async with serve(directory, template[1], rate_requests=1.0, rate_burst=5.0) as site:
+        token = await site.token()
+        answers = [await site.get("/events", token) for _ in range(6)]
+        limited = [answer for answer in answers if answer.status == 429]
+        assert limited
+        assert told_to_wait(limited[0], 429, "rate-limited") >= 1
+        # Another key of the tenant, and another tenant, have their own.
+        assert (await site.get("/events", await site.token(site.keys.read))).status == 200
+        assert (await site.get("/events", await site.rival())).status == 200
+        # What needs no key is never limited by one.
+        assert (await site.get("/sth")).status == 200
+
+
+async def test_events_per_key(template: tuple[Path, Keys], directory: Path) -> None:
+    async with serve(directory, template[1], rate_events=10.0, rate_burst=2.0) as site:
+        assert (await site.batch([EVENT] * 20)).status == 201
+        before = site.root
+        wait = told_to_wait(await site.batch([EVENT] * 20), 429, "rate-limited")
+        assert wait == 2
+        told_to_wait(await site.post(EVENT), 429, "rate-limited")
+        assert site.root == before
+
+
+async def test_attest_counts_for_its_key(template: tuple[Path, Keys], directory: Path) -> None:
+    async with serve(directory, template[1], rate_requests=1.0, rate_burst=2.0) as site:
+        answers = [await site.attest() for _ in range(4)]
+        told_to_wait(answers[-1], 429, "rate-limited")
+
+
+async def test_streams_per_tenant(template: tuple[Path, Keys], directory: Path) -> None:
+    async with serve(directory, template[1], max_streams_per_tenant=3) as site:
+        token = await site.token(site.keys.create)  # the first
+        two = [{**EVENT, "stream_id": f"acme:prod:{name}"} for name in "abc"]
+        before = site.root
+        refused = await site.batch(two, token)
+        assert (refused.status, refused.kind) == (403, "too-many-streams")
+        assert refused.json()["pointer"] == "/2/stream_id"
+        assert site.root == before
+        assert (await site.batch(two[:2], token)).status == 201
+        refused = await site.attest(agent_id="another")
+        assert (refused.status, refused.kind) == (403, "too-many-streams")
+        assert (await site.attest(site.keys.rival, tenant_id="rival")).status == 200
+        assert (await site.record())["stream_id"] == STREAM
+
+
+async def test_too_many_waiting(template: tuple[Path, Keys], directory: Path) -> None:
+    async with serve(directory, template[1], max_waiting_events=10) as site:
+        await site.token()
+        answers = await asyncio.gather(*[site.batch([EVENT] * 9) for _ in range(40)])
+        refused = [answer for answer in answers if answer.status != 201]
+        for answer in refused:
+            told_to_wait(answer, 503, "overloaded")
+        taken = 9 * (len(answers) - len(refused))
+        assert (await site.record())["sequence_counter"] == taken + 1
+        site.check()
+
+
+async def test_a_full_disk(template: tuple[Path, Keys], directory: Path) -> None:
+    async with serve(directory, template[1]) as site:
+        receipt = await site.record()
+        site.log.sequencer._disk_full = True
+        site.log.sequencer._disk_checked = float("inf")
+        assert told_to_wait(await site.post(), 503, "disk-full") == 30
+        health = await site.get("/health")
+        assert (health.status, health.json()["status"]) == (503, "disk-full")
+        assert health.headers["Retry-After"] == "5"
+        # Reading goes on.
+        token = await site.token()
+        assert (await site.get(f"/events/{receipt['event_id']}", token)).status == 200
+
+
+async def test_a_clock_that_went_back(template: tuple[Path, Keys], directory: Path) -> None:
+    import time
+
+    now = time.time_ns() // 1_000_000 + 10_000
+    async with serve(directory, template[1], clock_ms=lambda: now) as site:
+        await site.record()
+        now -= 2000
+        told_to_wait(await site.post(), 503, "clock")
+        now += 1500
+        await site.record()
+        site.check()
+
+
+async def test_a_log_that_is_stopping(site: Site) -> None:
+    token = await site.token()
+    await asyncio.to_thread(site.log.sequencer.stop)
+    told_to_wait(await site.post(EVENT, token), 503, "stopping")
+    health = await site.get("/health")
+    assert (health.status, health.json()["status"]) == (503, "stopping")
+
+
+async def test_a_proof_that_is_not_published_yet(
+    template: tuple[Path, Keys], directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tlog.api.proof._WAIT_SECONDS", 0.2)
+    settings = {"publish_interval": 3600.0, "publish_idle_interval": 3600.0}
+    async with serve(directory, template[1], **settings) as site:
+        receipt = await site.record()
+        path, token = f"/proof/{receipt['event_id']}", await site.token()
+        package = await site.get(path, token)
+        assert package.status == 200
+        if "root" not in package.json():
+            told_to_wait(await site.get(path, token, wait="published"), 503, "not-published")
+        late = await site.record()
+        path = f"/proof/{late['event_id']}"
+        assert "root" not in (await site.get(path, token)).json()
+        told_to_wait(await site.get(path, token, wait="published"), 503, "not-published")
+
+
+async def test_verifications_wait_for_one_another(site: Site) -> None:
+    await site.batch([EVENT] * 500)
+    token = await site.token()
+    answers = await asyncio.gather(*[site.get("/verify", token) for _ in range(40)])
+    statuses = {answer.status for answer in answers}
+    assert statuses <= {200, 503}
+    for answer in answers:
+        if answer.status == 503:
+            told_to_wait(answer, 503, "busy")
+    assert all(answer.json()["verified"] for answer in answers if answer.status == 200)
