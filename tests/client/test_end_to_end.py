@@ -190,7 +190,7 @@ async def test_absent_and_malformed_ids(log: LogProcess, tmp_path: Path) -> None
 
 async def test_faults_are_found_before_anything_is_sent(log: LogProcess, tmp_path: Path) -> None:
     async with log.client(tmp_path, base_url="http://127.0.0.1:1") as client:
-        for pointer, members in {
+        cases: dict[str, dict[str, Any]] = {
             "/event_class": {"event_class": "EXECUTE"},
             "/event_type": {"event_type": ""},
             "/payload": {"payload": [1]},
@@ -201,7 +201,8 @@ async def test_faults_are_found_before_anything_is_sent(log: LogProcess, tmp_pat
                 "decision_surface": {"decision_complexity_tier": 4}
             },
             "/actor/type": {"actor": {"type": "ROBOT", "id": "x"}},
-        }.items():
+        }
+        for pointer, members in cases.items():
             with pytest.raises(InvalidInput) as wrong:
                 await client.ingest(**{**lean(), **members})
             if pointer != "/payload/x":
@@ -344,7 +345,7 @@ async def test_the_newest_head_is_kept(log: LogProcess, tmp_path: Path) -> None:
 
 
 async def test_attest_explains(log: LogProcess, tmp_path: Path) -> None:
-    for options, words in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"api_key": None}, "TLOG_API_KEY"),
         ({"api_key": "ak_live_nonsense"}, "does not accept this API key"),
         ({"api_key": log.api_key[:-1] + "~"}, "does not accept this API key"),
@@ -353,7 +354,22 @@ async def test_attest_explains(log: LogProcess, tmp_path: Path) -> None:
         ({"stream_id": "acme:prod:No"}, "stream_id 'acme:prod:No' is refused"),
         ({"base_url": "http://127.0.0.1:1"}, "Is the log running"),
         ({"base_url": log.url + "/elsewhere"}, "base_url"),
-    ]:
+    ]
+    for options, words in cases:
         async with log.client(tmp_path, **options) as client:
             with pytest.raises((Refused, InvalidInput, NetworkFailure, BadAnswer), match=words):
                 await client.attest()
+
+
+async def test_some_of_many_may_fail(log: LogProcess, tmp_path: Path) -> None:
+    async with log.client(tmp_path, agent_id="many") as client:
+        events = [lean(number) for number in range(1200)]
+        events[3]["severity"] = "LOUD"
+        events[700]["payload"] = {"n": float("inf")}
+        results = await client.ingest_many(events, return_exceptions=True)
+        wrong = [number for number, one in enumerate(results) if isinstance(one, InvalidInput)]
+        assert wrong == [3, 700]
+        with pytest.raises(InvalidInput):
+            await client.ingest_many(events[:5])
+        # The others of both calls are recorded.
+        assert (await client.verify()).tree_size == 1 + 1198 + 4

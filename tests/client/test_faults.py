@@ -17,6 +17,7 @@ import pytest
 
 from tests.client.server import LogProcess
 from tests.client.test_end_to_end import lean
+from tests.client.trees import RootLog
 from tlog.client import (
     AuditClient,
     ForkDetected,
@@ -191,3 +192,30 @@ async def test_a_fork_while_the_client_runs(own_log: LogProcess, tmp_path: Path)
         with pytest.raises(ForkDetected) as caught:
             await ingest_slowly(client, 200)
         assert caught.value.evidence.exists()
+
+
+async def test_a_fork_found_at_rest_is_told_at_the_end(own_log: LogProcess, tmp_path: Path) -> None:
+    client = own_log.client(tmp_path / "state")
+    await client.ingest(**lean())
+    kept = Pins(tmp_path / "state").head(parse_vkey(own_log.vkey))
+    assert kept is not None
+    # A head of the kept size with another root comes in beside the receipts.
+    other = RootLog(kept.size, seed=3)
+    heads = client._link._heads
+    assert heads is not None
+    heads._seen.clear()
+    heads.observe(other.head(kept.size).checkpoint, other.head(kept.size).note)
+    with pytest.raises(ForkDetected, match="two roots"):
+        await client.aclose()
+
+
+async def test_reading_goes_on_after_a_restart(own_log: LogProcess, tmp_path: Path) -> None:
+    async with own_log.client(tmp_path / "state") as client:
+        receipt = await client.ingest(**lean(7))
+        own_log.kill()
+        own_log.start()
+        # The connections of before are broken; nobody notices.
+        assert (await client.get_event(receipt.event_id))["payload"] == {"n": 7}
+        own_log.kill()
+        own_log.start()
+        await client.attest()

@@ -74,7 +74,12 @@ def test_the_guide_runs(
     assert "your-" not in code
 
     printed: list[Any] = []
-    scope: dict[str, Any] = {"print": lambda value: (printed.append(value), builtins.print(value))}
+
+    def show(value: Any) -> None:
+        printed.append(value)
+        builtins.print(value)
+
+    scope: dict[str, Any] = {"print": show}
     program = (
         f"async def guide():\n{textwrap.indent(code, '    ')}\n    return client, result, proof\n"
     )

@@ -229,3 +229,43 @@ def test_of_very_many_heads_the_newest_is_always_checked() -> None:
         assert len(sizes) == min(count, MAX_PROOFS)
         assert sizes == sorted(set(sizes))
         assert sizes[-1] == count
+
+
+def test_the_empty_tree_has_one_root(tmp_path: Path) -> None:
+    log = RootLog(4)
+    false = RootLog(0)
+    false.root = lambda size: bytes(32)  # type: ignore[method-assign]
+    heads = keeper(log, tmp_path)
+    see(heads, false.head(0))
+    see(heads, log.head(4))
+    with pytest.raises(ForkDetected, match="empty tree"):
+        asyncio.run(heads.check())
+
+
+def test_only_so_many_heads_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def many() -> None:
+        log, fork = RootLog(9), RootLog(9, forked_at=0)
+        heads = keeper(log, tmp_path)
+        for size in range(1, 10):
+            see(heads, log.head(size))
+            await heads.check()
+        assert len(heads._seen) == 3
+        # A false head of a size that is forgotten is found by the next check, not at once.
+        see(heads, fork.head(1))
+        with pytest.raises(ForkDetected):
+            await heads.check()
+
+    monkeypatch.setattr("tlog.client.heads._REMEMBERED", 3)
+    asyncio.run(many())
+
+
+def test_a_kept_head_of_the_same_size_is_compared(tmp_path: Path) -> None:
+    # Forgotten here, and shown again with another root: the newest is in the chain all the same.
+    log, fork = RootLog(5), RootLog(5, forked_at=1)
+    heads = keeper(log, tmp_path)
+    see(heads, log.head(5))
+    asyncio.run(heads.check())
+    heads._seen.clear()
+    see(heads, fork.head(5))
+    with pytest.raises(ForkDetected, match="two roots"):
+        asyncio.run(heads.check())

@@ -101,7 +101,7 @@ def records_otherwise(client: AuditClient, change: Change, index: int = 0) -> No
 
     async def post(session: Session, stream_id: str, events: list[Outgoing]) -> Answer:
         chosen[:] = [events[index]]
-        Outgoing.body = body  # type: ignore[method-assign]
+        Outgoing.body = body  # type: ignore[method-assign, assignment]
         try:
             return await true_post(session, stream_id, events)
         finally:
@@ -224,10 +224,11 @@ def changes(value: Any, where: str = "") -> Iterator[tuple[str, Callable[[Any], 
 
     if isinstance(value, dict):
         for name in value:
-            yield (
-                f"{where}/{name} removed",
-                lambda c, n=name: {k: v for k, v in c.items() if k != n},
-            )
+
+            def without(container: Any, name: str = name) -> Any:
+                return {key: item for key, item in container.items() if key != name}
+
+            yield f"{where}/{name} removed", without
             for at, deeper in changes(value[name], f"{where}/{name}"):
                 yield at, inside(name, deeper)
     elif isinstance(value, list):
@@ -327,7 +328,7 @@ async def test_a_false_proof_package(log: LogProcess, tmp_path: Path) -> None:
         async def get(path: str, *rest: Any) -> dict[str, Any]:
             return await true_get(path.replace(receipts[0].event_id, receipts[1].event_id), *rest)
 
-        client._link.get = get  # type: ignore[method-assign]
+        client._link.get = get  # type: ignore[method-assign, assignment]
         with pytest.raises(ReceiptRejected) as caught:
             await client.get_proof(receipts[0].event_id)
         assert receipts[1].event_id in caught.value.evidence.read_text()

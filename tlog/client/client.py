@@ -26,10 +26,12 @@ from tlog.client.session import Identity, LogKey, Session, check_code_hash
 from tlog.client.transport import Transport, query
 from tlog.core.ids import parse_event_id
 from tlog.core.package import verify_package
-from tlog.errors import InvalidInput, Unavailable, VerificationError
+from tlog.errors import InvalidInput, TlogError, Unavailable, VerificationError
 
 # The log re-derives a whole stream before it answers.
 _VERIFY_TIMEOUT = 3600.0
+# Events put on their way before the first of them are sent.
+_SLICE = 500
 
 
 class AuditClient:
@@ -124,7 +126,7 @@ class AuditClient:
             ReceiptRejected: the log's answer does not prove that this event was recorded.
             ForkDetected: the log showed two histories.
         """
-        encoded = encode_event(
+        receipt = await self._submit(
             event_type=event_type,
             payload=payload,
             event_class=event_class,
@@ -138,10 +140,7 @@ class AuditClient:
             tags=tags,
             occurred_at=occurred_at,
         )
-        loop = asyncio.get_running_loop()
-        event = Outgoing(*encoded, loop.create_future(), loop.time())
-        await self._writers.put(event, stream_id)
-        return await event.future
+        return await receipt
 
     async def ingest_many(
         self, events: Iterable[Mapping[str, Any]], *, return_exceptions: bool = False
@@ -151,13 +150,28 @@ class AuditClient:
         They are not all or nothing. When some fail, the others are recorded all the same, and the first
         failure is raised, or stands in its receipt's place if `return_exceptions`.
         """
-        results = await asyncio.gather(
-            *[self.ingest(**event) for event in events], return_exceptions=True
-        )
+        calls: list[asyncio.Future[Receipt]] = []
+        for number, event in enumerate(events, 1):
+            try:
+                calls.append(await self._submit(**event))
+            except TlogError as error:
+                calls.append(asyncio.get_running_loop().create_future())
+                calls[-1].set_exception(error)
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
+        results = await asyncio.gather(*calls, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException) and not return_exceptions:
                 raise result
         return results
+
+    async def _submit(self, stream_id: str | None = None, **event: Any) -> asyncio.Future[Receipt]:
+        """Check an event and put it on its way; the future gets its receipt or error."""
+        encoded = encode_event(stream_id=stream_id, **event)
+        loop = asyncio.get_running_loop()
+        outgoing = Outgoing(*encoded, loop.create_future(), loop.time())
+        await self._writers.put(outgoing, stream_id)
+        return outgoing.future
 
     async def verify(
         self,
@@ -184,7 +198,8 @@ class AuditClient:
             Refused: there is no such event.  Unavailable: not published within `timeout`.
             ReceiptRejected: the package does not prove this event.
         """
-        path = f"/api/v1/proof/{_checked_id(event_id)}"
+        parse_event_id(event_id)  # it becomes part of a path
+        path = f"/api/v1/proof/{event_id}"
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout
         while True:
@@ -220,7 +235,8 @@ class AuditClient:
 
         Raises: Refused, Unavailable, BadAnswer; as `attest`.
         """
-        return Event(await self._link.get(f"/api/v1/events/{_checked_id(event_id)}"))
+        parse_event_id(event_id)
+        return Event(await self._link.get(f"/api/v1/events/{event_id}"))
 
     async def events(
         self,
@@ -282,9 +298,3 @@ class AuditClient:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
-
-
-def _checked_id(event_id: str) -> str:
-    """`event_id`, which becomes part of a path. Raises InvalidInput."""
-    parse_event_id(event_id)
-    return event_id

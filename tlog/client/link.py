@@ -47,6 +47,7 @@ class Link:
         self._heads: HeadKeeper | None = None
         self._checking: asyncio.Task[None] | None = None
         self._fork: ForkDetected | None = None
+        self._fork_told = False
 
     @property
     def log(self) -> Verifier:
@@ -61,6 +62,7 @@ class Link:
         Raises: ForkDetected, ever after one was detected.
         """
         if self._fork is not None:
+            self._fork_told = True
             raise self._fork
         session = self._session
         return session if session is not None and time.monotonic() < session.renew_at else None
@@ -113,7 +115,7 @@ class Link:
             heads.observe(checkpoint, note)
             await heads.check()
         except ForkDetected as error:
-            self._fork = error
+            self._fork, self._fork_told = error, True
             raise
 
     async def _prove(self, first: int, second: int) -> list[Hash]:
@@ -183,7 +185,7 @@ class Link:
         try:
             self._heads.observe(checkpoint, note)
         except ForkDetected as error:
-            self._fork = error
+            self._fork, self._fork_told = error, True
             raise
         if self._checking is None:
             loop = asyncio.get_running_loop()
@@ -246,3 +248,5 @@ class Link:
             pass
         finally:
             await self.transport.close()
+        if self._fork is not None and not self._fork_told:
+            raise self._fork

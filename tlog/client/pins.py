@@ -8,8 +8,8 @@ One directory per log address, each file small and readable with common tools:
     evidence/<time>-<what>…    what a log was caught with
 
 A write is a new file, synced, renamed over the old one, and the directory synced: after a crash there is
-the old content or the new, never a part. Nothing in here is secret; the directory is the user's alone so
-that nobody else can change what is believed.
+the old content or the new, never a part. Directory and files are the user's alone: nobody else is to change what
+is believed, and evidence holds what was sent, payloads included.
 """
 
 from __future__ import annotations

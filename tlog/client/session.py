@@ -19,7 +19,7 @@ import orjson
 
 from tlog.client.errors import BadAnswer, LogKeyChanged, NetworkFailure, UnpinnedKeyWarning
 from tlog.client.pins import Pins
-from tlog.client.transport import Transport, problem
+from tlog.client.transport import Answer, Disconnected, Transport, problem
 from tlog.core.ids import parse_stream_id
 from tlog.core.note import Verifier, parse_vkey
 from tlog.core.times import parse_time
@@ -140,9 +140,7 @@ async def attest(transport: Transport, identity: Identity, api_key: str | None) 
             "no API key: give api_key= or set TLOG_API_KEY to the one you were given",
         )
     try:
-        answer = await transport.request(
-            "POST", "/api/v1/attest", token=api_key, body=identity.request()
-        )
+        answer = await _post(transport, api_key, identity.request())
         if answer.status not in (200, 201):
             raise problem(answer)
         return _session(answer.object())
@@ -151,6 +149,14 @@ async def attest(transport: Transport, identity: Identity, api_key: str | None) 
         error.detail = sentence
         error.args = (sentence,)
         raise
+
+
+async def _post(transport: Transport, api_key: str, body: bytes) -> Answer:
+    try:
+        return await transport.request("POST", "/api/v1/attest", token=api_key, body=body)
+    except Disconnected:
+        # A session too many does no harm.
+        return await transport.request("POST", "/api/v1/attest", token=api_key, body=body)
 
 
 def _session(document: dict[str, Any]) -> Session:

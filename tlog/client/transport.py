@@ -30,6 +30,10 @@ _PROBLEM = ("type", "title", "status", "detail", "pointer", "instance")
 _REFUSALS = frozenset((401, 403, 404, 409, 410))
 
 
+class Disconnected(NetworkFailure):
+    """The connection broke. One kept from before a restart of the log breaks at its next use, and then only."""
+
+
 class Answer(NamedTuple):
     """A complete answer of the API: the status, the seconds of Retry-After if given, the body."""
 
@@ -109,6 +113,10 @@ class Transport:
                 return Answer(response.status, _retry_after(response), data)
         except asyncio.TimeoutError:
             raise NetworkFailure(f"{self.base_url} did not answer in time") from None
+        except aiohttp.ClientConnectorError as error:
+            raise NetworkFailure(f"no answer from {self.base_url}: {error}") from error
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            raise Disconnected(f"{self.base_url} disconnected: {error}") from error
         except (aiohttp.ClientError, OSError) as error:
             raise NetworkFailure(f"no answer from {self.base_url}: {error}") from error
 
