@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from tlog import config as settings
 from tlog.core.checkpoint import Checkpoint
@@ -22,8 +24,30 @@ from tlog.store.environment import LogStore
 from tlog.store.layout import CommitRow
 from tlog.vault import Vault
 
-# A running server may sweep while its journal is replayed here; then the two do not fit and it is tried again.
-_ATTEMPTS = 5
+
+class _Snapshot(LogStore):
+    """The store, and the possibility to see it as it was at one moment while a server goes on writing."""
+
+    _held: Any = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Every read inside is of one moment. Short: meanwhile the server cannot use freed pages again."""
+        with self.env.begin(buffers=True) as txn:
+            self._held = txn
+            try:
+                yield
+            finally:
+                self._held = None
+
+    @contextmanager
+    def read(self) -> Iterator[Any]:
+        """A read transaction, or the one that is held."""
+        if self._held is not None:
+            yield self._held
+            return
+        with super().read() as txn:
+            yield txn
 
 
 class Inspection:
@@ -58,7 +82,7 @@ class Inspection:
         Raises: InvalidInput (not-initialised), CorruptStore.
         """
         config = settings.load(directory, environ)
-        store = LogStore.open(directory / "log", readonly=True)
+        store = _Snapshot(directory / "log", readonly=True)
         try:
             identity = store.log_row()
             if identity.origin != config.origin:
@@ -142,18 +166,15 @@ def _read_guard(path: Path, store_id: bytes) -> GuardState | None:
     return guard.state
 
 
-def _load(store: LogStore) -> tuple[States, CommitRow]:
-    for attempt in range(_ATTEMPTS):
+def _load(store: _Snapshot) -> tuple[States, CommitRow]:
+    """The newest commit and a picture of every stream as of that commit."""
+    with store.held():
         row = store.commit_row()
         if row is None:
             raise CorruptStore("the store has no commit: its creation was cut off")
         states = States(store)
-        try:
-            replay(store, states, store.log_row().origin, row, judge=False)
-        except TlogError:
-            now = store.commit_row()
-            if attempt + 1 < _ATTEMPTS and now is not None and now.swept != row.swept:
-                continue
-            raise
-        return states, row
-    raise CorruptStore("the log changes faster than it can be read")
+        replay(store, states, store.log_row().origin, row, judge=False)
+        # Loaded later, they would be those of a later commit.
+        for number in states.rows:
+            states.views[number] = states.view(number)
+    return states, row
