@@ -149,14 +149,8 @@ class StreamWriter:
             number(events, self._next)
         tries = logins = 0
         while events:
-            session = None
-            try:
-                session = await self._wire.session()
-                answer = await self._wire.post(session, self.stream_id, events)
-            except TlogError as error:
-                failure = error
-            else:
-                self._recorded(session, events, answer)
+            session, failure = await self._attempt(events)
+            if failure is None:
                 return
             if session is None:
                 # A failed attestation says nothing about the events.
@@ -193,6 +187,17 @@ class StreamWriter:
             else:
                 fail(events, failure)
                 return
+
+    async def _attempt(self, events: list[Outgoing]) -> tuple[Session | None, TlogError | None]:
+        """Send once. Returns the session it was sent in, None if there was none, and what failed, if it did."""
+        session = None
+        try:
+            session = await self._wire.session()
+            answer = await self._wire.post(session, self.stream_id, events)
+        except TlogError as error:
+            return session, error
+        self._recorded(session, events, answer)
+        return session, None
 
     def _recorded(self, session: Session, events: list[Outgoing], answer: Answer) -> None:
         self._next = events[-1].sequence + 1
