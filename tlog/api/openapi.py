@@ -45,6 +45,32 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "enum": ["application/json", "*/*"]},
     },
 }
+_EXAMPLES: dict[str, dict[str, Any]] = {
+    "AttestRequest": {
+        "tenant_id": "acme",
+        "agent_id": "credit-scorer",
+        "agent_code_hash": "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    },
+    "SyenEvent": {
+        "event_class": "EXECUTION",
+        "event_type": "credit.decision.made",
+        "payload": {"applicant_id": "app-991", "decision": "APPROVED"},
+        "decision_surface": {
+            "explainability_artifact_hash": "sha256-of-artifact-shown",
+            "human_decision": "APPROVE",
+            "presentation_timestamp": "2026-03-20T14:00:00Z",
+            "signoff_timestamp": "2026-03-20T14:00:03Z",
+            "decision_complexity_tier": 2,
+        },
+    },
+    "AuditalEvent": {
+        "eventType": "INFERENCE",
+        "modelId": "mdl_abc123",
+        "actor": {"type": "SERVICE", "id": "svc_scorer_api", "ipAddress": "10.0.1.45"},
+        "payload": {"latencyMs": 142, "confidence": 0.97, "decisionOutput": "APPROVED"},
+        "tags": ["credit-risk", "high-value"],
+    },
+}
 _TOKEN = ("invalid-token", "missing-scope", "rate-limited")
 _PROBLEMS_OF = {
     "API key": ("invalid-credentials", "rate-limited"),
@@ -153,10 +179,18 @@ def _parameters(route: Route) -> Iterable[dict[str, Any]]:
 def _content(route: Route) -> dict[str, Any]:
     flavours = [_ref(struct) for struct in route.body]
     schema = flavours[0] if len(flavours) == 1 else {"anyOf": flavours}
+    values = {struct.__name__: _EXAMPLES[struct.__name__] for struct in route.body}
     if not route.batch:
-        return {JSON: {"schema": schema}}
+        return {JSON: {"schema": schema, "examples": {n: {"value": v} for n, v in values.items()}}}
     array = {"type": "array", "items": schema, "minItems": 1, "maxItems": 10_000}
-    return {JSON: {"schema": array}, NDJSON: {"schema": {"type": "string"}}}
+    every = list(values.values())
+    return {
+        JSON: {"schema": array, "examples": {"both": {"value": every}}},
+        NDJSON: {
+            "schema": {"type": "string"},
+            "example": b"\n".join(map(orjson.dumps, every)).decode(),
+        },
+    }
 
 
 def _answers(route: Route) -> dict[str, Any]:
