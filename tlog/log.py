@@ -26,7 +26,8 @@ from tlog.reader import Reader, Source
 from tlog.sequencer.answers import Answers
 from tlog.sequencer.batch import Batch, Opening, Outcome, Prepared
 from tlog.sequencer.guard import Guard
-from tlog.sequencer.loop import Limits, Sequencer
+from tlog.sequencer.loop import Sequencer
+from tlog.sequencer.pool import Limits
 from tlog.sequencer.recover import create_log, open_log
 from tlog.signers import LogSigner, create_key, load_key
 from tlog.store import layout
@@ -157,7 +158,9 @@ class Log:
             flush_keys=self.vault.flush,
             same_body=self.preparer.same_body,
             clock_ms=clock_ms,
-            limits=Limits(self.config.max_waiting_events, self.config.min_free_disk),
+            limits=Limits(
+                waiting=self.config.max_waiting_events, free_bytes=self.config.min_free_disk
+            ),
             publish_every=(self.config.publish_interval, self.config.publish_idle_interval),
             fatal=self._fail,
         )

@@ -9,17 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tlog.core.commitment import commit
-from tlog.core.entry import MAX_ENTRY
 from tlog.core.ids import parse_stream_id, public_label, stream_label
-from tlog.errors import InvalidInput, Refused
+from tlog.errors import Refused
 from tlog.events.splice import segments
 from tlog.events.submission import Submission, canonical_body
 from tlog.sequencer.batch import Opening, Prepared
 from tlog.store.layout import Record
 from tlog.vault import Vault, random_bytes
-
-# The members that the sequencer adds: position 16 digits, skew flag, id, two hashes, time, punctuation.
-_PLACE_BYTES = 320
 
 
 class Preparer:
@@ -41,11 +37,9 @@ class Preparer:
     ) -> Prepared:
         """One event, ready but for its place.
 
-        `agent` is the canonical JSON of the attested agent; `keyed` asks for the keyed hash that a later
-        retry is compared with; `at` is the JSON Pointer of the event in its request.
-        Raises: InvalidInput (entry-too-large).
+        `agent` is the attested agent as canonical JSON; `keyed`: a retry may be compared with it; `at` is
+        the JSON Pointer of the event in its request. Raises: InvalidInput (entry-too-large).
         """
-        vault = self._vault
         actor, subject = self._pseudonyms(sub, tenant)
         salt = sub.salt if sub.salt is not None else random_bytes(32)
         count, root = commit(sub.fields, salt)
@@ -58,12 +52,9 @@ class Preparer:
             subject_pseudonym=subject,
             fields=count,
             root=root,
+            at=at,
         )
-        if len(parts.head) + len(parts.middle) + len(parts.tail) + _PLACE_BYTES > MAX_ENTRY:
-            raise InvalidInput(
-                "entry-too-large", f"an entry has at most {MAX_ENTRY} bytes", at or None
-            )
-        sealed = vault.seal(
+        sealed = self._vault.seal(
             tenant=tenant,
             stream_id=stream_id,
             root=root,
@@ -83,9 +74,13 @@ class Preparer:
             sub.producer_sequence or 0,
         )
         if keyed or sub.producer_id is not None:
-            event.body = canonical_body(sub)
-            event.mac = vault.keyed_hash(tenant, sealed, event.body)
+            self._remember(event, canonical_body(sub), tenant)
         return event
+
+    def _remember(self, event: Prepared, body: bytes, tenant: str) -> None:
+        """Give the event what a retry of it will be compared with."""
+        event.body = body
+        event.mac = self._vault.keyed_hash(tenant, event.sealed, body)
 
     def _pseudonyms(self, sub: Submission, tenant: str) -> tuple[str | None, str | None]:
         actor = subject = None

@@ -58,12 +58,14 @@ def segments(
     subject_pseudonym: str | None,
     fields: int,
     root: bytes,
+    at: str = "",
 ) -> Segments:
     """Write all of the entry that does not depend on its place.
 
     `agent` is the canonical JSON of the agent member, from the attestation; `actor_pseudonym` is
     given exactly when the actor is a USER, `subject_pseudonym` exactly when there is a subject;
-    `fields` and `root` (32 bytes) are the commitment.
+    `fields` and `root` (32 bytes) are the commitment; `at` is the JSON Pointer of the event in its
+    request.
 
     Raises:
         InvalidInput: entry-too-large.
@@ -78,7 +80,8 @@ def segments(
         _tail(sub, stream_id, tenant, subject_pseudonym),
     )
     if len(seg.head) + len(seg.middle) + len(seg.tail) + _SPLICED > MAX_ENTRY:
-        raise InvalidInput("entry-too-large", f"the entry would exceed {MAX_ENTRY} bytes")
+        detail = f"the entry would exceed {MAX_ENTRY} bytes"
+        raise InvalidInput("entry-too-large", detail, at or None)
     return seg
 
 

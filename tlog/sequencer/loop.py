@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from tlog.sequencer.batch import Batch, Committed, Outcome, Prepared, Replayed
 from tlog.sequencer.commit import sign_commit, write_commit
 from tlog.sequencer.guard import Guard
 from tlog.sequencer.integrate import Draft, outcome_of, place_batch
+from tlog.sequencer.pool import Limits, Pool
 from tlog.sequencer.state import States
 from tlog.signers import LogSigner
 from tlog.store import layout
@@ -28,8 +28,6 @@ from tlog.store.layout import CommitRow
 
 logger = logging.getLogger(__name__)
 
-MAX_EVENTS_PER_COMMIT = 10_000
-MAX_BYTES_PER_COMMIT = 64 << 20
 MAX_CLOCK_REWIND_MS = 1_000
 
 
@@ -40,17 +38,6 @@ class Head(NamedTuple):
     ms: int
     root: Checkpoint
     note: bytes
-
-
-class Limits(NamedTuple):
-    """Back-pressure: what would wait beyond `waiting` events or `waiting_bytes` is refused.
-
-    Below `free_bytes` of free disk the log only reads.
-    """
-
-    waiting: int = 20_000
-    waiting_bytes: int = 256 << 20
-    free_bytes: int = 256 << 20
 
 
 class Sequencer:
@@ -83,11 +70,8 @@ class Sequencer:
         self._publish_every, self._publish_idle = publish_every
         self._published_at = -self._publish_idle
         self._fatal = fatal
-        self._wake = threading.Condition()
-        self._waiting: deque[Batch] = deque()  # guarded by _wake
-        self._waiting_events = 0  # guarded by _wake
-        self._waiting_bytes = 0  # guarded by _wake
-        self._stopping = False  # guarded by _wake
+        self._pool = Pool(self._limits)
+        self._stopping = False
         self._failed = False
         self._disk_checked = 0.0
         self._disk_full = False
@@ -101,16 +85,15 @@ class Sequencer:
 
     def stop(self) -> None:
         """Commit what is waiting, then end the writer thread."""
-        with self._wake:
-            self._stopping = True
-            self._wake.notify()
+        self._stopping = True
+        self._pool.close()
         if self._thread.ident is not None:
             self._thread.join()
 
     @property
     def waiting(self) -> int:
         """Events that wait for a commit."""
-        return self._waiting_events
+        return self._pool.events
 
     @property
     def status(self) -> str:
@@ -132,56 +115,15 @@ class Sequencer:
 
     def submit_together(self, batches: Sequence[Batch]) -> None:
         """Hand over batches that go into the same commit if they fit; all or none are taken."""
-        events = sum(len(batch.events) for batch in batches)
-        size = sum(batch.size for batch in batches)
-        limits = self._limits
-        with self._wake:
-            if self._failed or self._stopping:
-                raise Unavailable("stopping", "the log is stopping; retry with the same key", 2.0)
-            if self._disk_full:
-                raise Unavailable(
-                    "disk-full", "the log is read-only: its disk is nearly full", 30.0
-                )
-            if self._waiting and (
-                self._waiting_events + events > limits.waiting
-                or self._waiting_bytes + size > limits.waiting_bytes
-            ):
-                raise Unavailable("overloaded", "too many events are waiting to be committed", 1.0)
-            idle = not self._waiting
-            self._waiting.extend(batches)
-            self._waiting_events += events
-            self._waiting_bytes += size
-            if idle:
-                self._wake.notify()
-
-    def _take(self) -> list[Batch] | None:
-        """What is waiting; nothing when it is time to publish; None when it is time to end."""
-        with self._wake:
-            while not self._waiting:
-                if self._stopping:
-                    return None
-                due = self._publication_due()
-                if due <= 0:
-                    return []
-                self._wake.wait(due)
-            batches: list[Batch] = []
-            events = size = 0
-            while self._waiting:
-                batch = self._waiting[0]
-                events += len(batch.events)
-                size += batch.size
-                if batches and (events > MAX_EVENTS_PER_COMMIT or size > MAX_BYTES_PER_COMMIT):
-                    break
-                batches.append(self._waiting.popleft())
-                self._waiting_events -= len(batch.events)
-                self._waiting_bytes -= batch.size
-            return batches
+        if self._disk_full:
+            raise Unavailable("disk-full", "the log is read-only: its disk is nearly full", 30.0)
+        self._pool.add(batches)
 
     def _run(self) -> None:
         batches: list[Batch] = []
         try:
             while True:
-                taken = self._take()
+                taken = self._pool.take(self._publication_due)
                 if taken is None:
                     return
                 batches = taken
@@ -192,10 +134,8 @@ class Sequencer:
                     self._publish()
         except BaseException as error:
             # Unknown outcome (see commit.py): answer "unknown", then the process must end.
-            with self._wake:
-                self._failed = True
-                batches = [*batches, *self._waiting]
-                self._waiting.clear()
+            self._failed = True
+            batches = [*batches, *self._pool.drain()]
             logger.critical("the writer failed; the process must stop", exc_info=error)
             unknown = Unavailable("unknown-outcome", "retry with the same idempotency key", 2.0)
             for batch in batches:

@@ -1,0 +1,67 @@
+"""The one signer of the log key signs only what the guard remembers and what is in the root log."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.harness import ORIGIN, TestLog, new_log
+from tlog.core.checkpoint import Checkpoint, open_checkpoint
+from tlog.core.note import parse_vkey
+from tlog.errors import InvalidInput, Refused, VerificationError
+from tlog.signers import create_key, load_key
+
+
+def test_key_files(tmp_path: Path) -> None:
+    """A key is written once, for its owner only, and reads back."""
+    path = tmp_path / "log.key"
+    made = create_key(path, ORIGIN)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert load_key(path).vkey == made.vkey
+    with pytest.raises(Refused, match="never overwritten"):
+        create_key(path, ORIGIN)
+    path.write_text("PRIVATE+KEY+nonsense")
+    with pytest.raises(InvalidInput):
+        load_key(path)
+
+
+def test_only_the_guarded_root_is_signed(tmp_path: Path) -> None:
+    """Another size, root or origin than the guard's is a fault of the program, not a signature."""
+    with TestLog(new_log(tmp_path / "log")) as log:
+        log.append([log.prepare()])
+        head = log.log.sequencer.head.root
+        assert log.log.signer.sign_root(head) == log.log.sequencer.head.note
+        for wrong in (
+            Checkpoint(head.origin, head.size + 1, head.root),
+            Checkpoint(head.origin, head.size - 1, head.root),
+            Checkpoint(head.origin, head.size, bytes(32)),
+            Checkpoint("other.example.com", head.size, head.root),
+        ):
+            with pytest.raises(AssertionError, match="guard"):
+                log.log.signer.sign_root(wrong)
+
+
+def test_only_streams_heads_in_the_root_log_are_signed(tmp_path: Path) -> None:
+    """A head with a proof under a signed root is signed; another root, size, place or root size is not."""
+    with TestLog(new_log(tmp_path / "log")) as log:
+        log.append([log.prepare(payload={"n": n}) for n in range(5)])
+        head, proof, signed = log.log.reader.stream_head(2)
+        size = signed.root.size
+        signer = log.log.signer
+        note = signer.sign_stream(head, proof.leaf_index, proof.hashes, size)
+        opened, _ = open_checkpoint(
+            note, [parse_vkey(signer.stream_vkey(head.origin))], head.origin
+        )
+        assert opened == head
+        lies = [
+            (Checkpoint(head.origin, head.size, bytes(32)), proof.leaf_index, size),
+            (Checkpoint(head.origin, head.size + 1, head.root), proof.leaf_index, size),
+            (Checkpoint(ORIGIN, head.size, head.root), proof.leaf_index, size),
+            (head, proof.leaf_index - 1, size),
+            (head, proof.leaf_index, size + 1),
+        ]
+        for lie, index, root_size in lies:
+            with pytest.raises(VerificationError):
+                signer.sign_stream(lie, index, proof.hashes, root_size)
