@@ -38,7 +38,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
     },
     "Prefer": {
         "description": "`return=minimal` leaves entry and proofs out.",
-        "schema": {"type": "string", "examples": ["return=minimal"], "pattern": "^[a-z=]+$"},
+        "schema": {"type": "string", "examples": ["return=minimal"]},
     },
     "Accept": {
         "description": "Proof packages are available as application/json.",
