@@ -14,7 +14,7 @@ import click
 
 from tlog import __version__
 from tlog.cli import admin, proof, serve, verify
-from tlog.cli.demo import demo
+from tlog.cli.demo import demo as demo_command
 from tlog.errors import (
     CorruptStore,
     InvalidInput,
@@ -56,7 +56,7 @@ def cli() -> None:
     """
 
 
-for command in (*admin.COMMANDS, serve.serve, verify.verify, proof.proof, demo):
+for command in (*admin.COMMANDS, serve.serve, verify.verify, proof.proof, demo_command):
     cli.add_command(command)
 
 
