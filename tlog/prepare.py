@@ -37,11 +37,11 @@ class Preparer:
     ) -> Prepared:
         """One event, ready but for its place.
 
-        `agent` is the attested agent as canonical JSON; `keyed`: a retry may be compared with it; `at` is
-        the JSON Pointer of the event in its request. Raises: InvalidInput (entry-too-large).
+        `agent` is canonical JSON; `keyed`: a retry may be compared with it; `at`: JSON Pointer in the request.
+        Raises: InvalidInput (entry-too-large).
         """
         actor, subject = self._pseudonyms(sub, tenant)
-        salt = sub.salt if sub.salt is not None else random_bytes(32)
+        salt = sub.salt or random_bytes(32)
         count, root = commit(sub.fields, salt)
         parts = segments(
             sub,
@@ -63,16 +63,9 @@ class Preparer:
             master_salt=salt,
             fields=sub.fields,
         )
-        event = Prepared(
-            stream_id,
-            parts,
-            sealed,
-            salt,
-            sub.velocity_flag,
-            sub.occurred_ms,
-            sub.producer_id,
-            sub.producer_sequence or 0,
-        )
+        event = Prepared(stream_id, parts, sealed, salt, sub.velocity_flag, sub.occurred_ms)
+        if sub.producer_id is not None:
+            event.producer_id, event.sequence = sub.producer_id, sub.producer_sequence or 0
         if keyed or sub.producer_id is not None:
             self._remember(event, canonical_body(sub), tenant)
         return event
