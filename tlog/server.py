@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from tlog.api.app import make_app
+from tlog.api.app import make_runner
 from tlog.errors import TlogError
 from tlog.log import Log
 from tlog.scrub import Scrub
@@ -45,9 +45,7 @@ async def _serve(directory: Path, host: str, port: int) -> int:
     log.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    runner = web.AppRunner(
-        make_app(log), access_log=None, handle_signals=False, shutdown_timeout=5.0
-    )
+    runner = make_runner(log)
     await runner.setup()
     await web.TCPSite(runner, host, port, backlog=1024, reuse_address=True).start()
     # What lives for ever need not be walked by every collection (p99 27 → 15 ms).
