@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from tests.api.deployment import CODE_HASH, EVENT, NO_EVENT, STREAM, Site
 
@@ -275,8 +276,6 @@ QUERIES: list[tuple[str, Fault]] = [
 
 
 async def test_bad_queries(quiet: Site) -> None:
-    from yarl import URL
-
     token = await quiet.token()
     for path, fault in QUERIES:
         url = URL("/api/v1" + path, encoded=True)

@@ -10,11 +10,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from yarl import URL
 
 from tests.api.deployment import EVENT, ORIGIN, STREAM, Answer, Site, judge
 from tlog.api import answers
 from tlog.core.checkpoint import open_checkpoint
 from tlog.core.entry import parse_entry
+from tlog.core.hashes import leaf_hash
 from tlog.core.note import parse_vkey
 from tlog.core.package import verify_package
 from tlog.core.proofs import verify_consistency, verify_inclusion
@@ -186,8 +188,6 @@ async def test_sth_of_the_root_and_of_a_stream(site: Site) -> None:
     place = stream["root"]
     above, _ = open_checkpoint(place["checkpoint"].encode(), [site.verifier], ORIGIN)
     path = [base64.b64decode(text) for text in place["hashes"]]
-    from tlog.core.hashes import leaf_hash
-
     verify_inclusion(leaf_hash(head.body()), place["leaf_index"], above.size, path, above.root)
 
 
@@ -206,6 +206,34 @@ async def test_streams_in_pages(site: Site) -> None:
         cursor = {"cursor": page["next_cursor"]}
     names = [STREAM, *(f"acme:prod:{name}" for name in "abcdef")]
     assert found == ["tlog:log:operations", *names]
+
+
+async def test_a_page_of_streams_ends_when_it_has_looked_at_enough(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.rival()
+    token = await site.token()
+    monkeypatch.setattr("tlog.api.sth._BUDGET", 1)
+    pages = [(await site.get("/streams", token)).json()]
+    while pages[-1]["next_cursor"] is not None:
+        pages.append((await site.get("/streams", token, cursor=pages[-1]["next_cursor"])).json())
+    found = [one["stream_id"] for page in pages for one in page["streams"]]
+    assert found == ["tlog:log:operations", STREAM]
+    assert [len(page["streams"]) for page in pages] == [1, 0, 1]
+
+
+async def test_a_stream_that_is_being_opened_is_not_there_yet(site: Site) -> None:
+    """Between its row and its first commit a stream has a number and no head."""
+    token = await site.token()
+    row = site.log.source.rows[site.log.source.numbers[STREAM]]
+    name = "acme:prod:half"
+    site.log.source.rows[9] = row.__class__(name, "label", True, b"")  # type: ignore[index]
+    for number in range(3, 9):
+        site.log.source.rows[number] = site.log.source.rows[9]  # type: ignore[index]
+    site.log.source.numbers[name] = 9  # type: ignore[index]
+    assert len((await site.get("/streams", token)).json()["streams"]) == 2
+    assert (await site.get("/sth", token, stream_id=name)).status == 404
+    assert (await site.get("/verify", token, stream_id=name)).status == 404
 
 
 async def test_inclusion_by_index_and_by_hash(site: Site) -> None:
@@ -236,8 +264,6 @@ async def test_a_plus_of_base64_may_arrive_as_a_blank(site: Site) -> None:
         if "+" in receipt["leaf_hash"]:
             break
     path = f"/api/v1/proof/inclusion?stream_id={STREAM}&hash={receipt['leaf_hash']}"
-    from yarl import URL
-
     answer = await site.call("GET", URL(path, encoded=True), token)  # type: ignore[arg-type]
     assert fits(answer, answers.InclusionProof)["leaf_index"] == receipt["sequence_counter"]
 

@@ -13,9 +13,17 @@ from typing import Any
 
 import orjson
 import pytest
+from aiohttp import StreamReader
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import TransferEncodingError
+from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
+from yarl import URL
 
 from tests.api.deployment import EVENT, Answer, Keys, Site, raw, serve
+from tlog.api.body import read_body
 from tlog.api.routes import ROUTES
+from tlog.errors import InvalidInput
 
 BODY = orjson.dumps(EVENT)
 PATHS = sorted({route.path.replace("{event_id}", "evt_x") for route in ROUTES})
@@ -135,6 +143,43 @@ async def test_broken_chunks(site: Site) -> None:
     assert site.root == before
 
 
+async def test_chunks_that_break_later(template: tuple[Path, Keys], directory: Path) -> None:
+    """aiohttp's C parser does not tell the handler, whose time limit then ends it."""
+    async with serve(directory, template[1], request_timeout=0.5) as site:
+        token = await site.token()
+        before = site.root
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        writer.write(head(token, JSON, "Transfer-Encoding: chunked", CLOSE) + b"5\r\n" + BODY[:5])
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.write(b"\r\nzz\r\n")
+        answer = parse(await asyncio.wait_for(reader.read(), 10))
+        writer.close()
+        assert answer.kind in ("request-timeout", "invalid-request")
+        assert site.root == before
+
+
+async def test_a_body_whose_transfer_coding_breaks() -> None:
+    """As aiohttp's Python parser tells it."""
+    protocol = BaseProtocol(asyncio.get_running_loop())
+    content = StreamReader(protocol, 2**16)
+    headers = CIMultiDict({"Content-Type": "application/json", "Transfer-Encoding": "chunked"})
+    request = make_mocked_request("POST", "/", headers=headers, payload=content)
+    content.set_exception(TransferEncodingError("bad chunk"))
+    with pytest.raises(InvalidInput) as caught:
+        await read_body(request, limit=10, seconds=1)
+    assert caught.value.kind == "invalid-request"
+
+
+async def test_a_chunked_body_that_arrives_at_once_and_is_too_large(
+    template: tuple[Path, Keys], directory: Path
+) -> None:
+    async with serve(directory, template[1], max_body=1000) as site:
+        data = head(await site.token(), JSON, "Transfer-Encoding: chunked")
+        answer = await exchange(site, data + b"3e9\r\n" + b" " * 1001 + b"\r\n0\r\n\r\n")
+        assert (answer.status, answer.kind) == (413, "body-too-large")
+
+
 SMUGGLED = {
     "two lengths": ["Content-Length: 5", "Content-Length: 6"],
     "length and chunked": ["Content-Length: 5", "Transfer-Encoding: chunked"],
@@ -239,6 +284,12 @@ async def test_expect(site: Site) -> None:
     assert (answer.status, answer.kind) == (417, "expectation-failed")
 
 
+async def test_http_1_0_expects_nothing(site: Site) -> None:
+    lines = [JSON, f"Content-Length: {len(BODY)}", "Expect: 100-continue"]
+    data = head(await site.token(), *lines).replace(b"HTTP/1.1", b"HTTP/1.0", 1) + BODY
+    assert (await exchange(site, data)).status == 201
+
+
 async def test_pipelined_requests(site: Site) -> None:
     token = await site.token()
     one = head(token, JSON, f"Content-Length: {len(BODY)}") + BODY
@@ -270,8 +321,6 @@ async def test_a_log_line_is_one_line(
 
     monkeypatch.setattr("tlog.api.lookup.own_event", fail)
     path = "/api/v1/events/evt_%0d%0aFORGED%1b[31m?x=%0aFORGED"
-    from yarl import URL
-
     token = await site.token()
     await site.call("GET", URL(path.split("?", maxsplit=1)[0], encoded=True), token)  # type: ignore[arg-type]
     (record,) = [one for one in caplog.records if one.name == "tlog.api.problems"]

@@ -11,6 +11,7 @@ import pytest
 
 from tests.api.deployment import EVENT, Answer, Keys, Site, serve
 from tlog.core.receipt import verify_batch, verify_receipt
+from tlog.errors import Refused
 
 DAY_MS = 86_400_000
 OTHER = {**EVENT, "payload": {"decision": "REJECTED"}}
@@ -178,3 +179,18 @@ async def test_after_erasure_no_comparison_is_possible(site: Site) -> None:
     assert "payload" not in shown
     report = (await site.get("/verify", await site.token())).json()
     assert (report["verified"], report["withheld_count"]) == (True, 1)
+
+
+async def test_a_salt_destroyed_between_comparison_and_answer_is_left_out(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.post(numbered(1))
+
+    def erased(*_: object, **__: object) -> None:
+        raise Refused("erased", "the person's key was destroyed")
+
+    monkeypatch.setattr(site.log.vault, "unseal", erased)
+    answer = await site.post(numbered(1))
+    assert answer.status == 200
+    assert "salt" not in answer.json()
+    verify_receipt(answer.json(), site.verifier)
