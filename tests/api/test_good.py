@@ -14,6 +14,7 @@ from yarl import URL
 
 from tests.api.deployment import EVENT, ORIGIN, STREAM, Answer, Site, judge
 from tlog.api import answers
+from tlog.api.attest import AttestAnswer
 from tlog.core.checkpoint import open_checkpoint
 from tlog.core.entry import parse_entry
 from tlog.core.hashes import leaf_hash
@@ -33,7 +34,7 @@ def fits(answer: Answer, kind: Any, status: int = 200) -> Any:
 
 async def test_attest(site: Site) -> None:
     answer = await site.attest()
-    session = fits(answer, answers.AttestAnswer)
+    session = fits(answer, AttestAnswer)
     assert answer.headers["Cache-Control"] == "no-store"
     assert session["stream_id"] == STREAM
     assert session["vkey"] == site.log.vkey

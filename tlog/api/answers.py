@@ -254,29 +254,6 @@ class ConsistencyProof(Struct, frozen=True, forbid_unknown_fields=True):
     hashes: Annotated[list[Digest], Meta(max_length=64)]
 
 
-class ProducerState(Struct, frozen=True, forbid_unknown_fields=True):
-    """The producer that this session may write as, and the sequence that it must send next."""
-
-    id: str
-    next_sequence: Natural
-
-
-class AttestAnswer(Struct, frozen=True, forbid_unknown_fields=True):
-    """The session. `vkey` is the root log's; verifiers must know it from elsewhere.
-
-    `log_prefix` is the path of the stream's checkpoint, tiles and entries; of the root log's while there is no stream.
-    """
-
-    token: str
-    token_type: Literal["Bearer"]
-    expires_at: LogTime
-    session_id: str
-    stream_id: str
-    log_prefix: str
-    vkey: str
-    producer: ProducerState
-
-
 class SizeAt(Struct, frozen=True, forbid_unknown_fields=True):
     """A tree's size at a time."""
 

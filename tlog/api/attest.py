@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from tlog.api.answers import AttestAnswer, ProducerState
+from tlog.api.answers import LogTime, Natural
 from tlog.api.context import GATE, LOG, answer, own_stream, parse_request
 from tlog.api.query import refuse_query
 from tlog.core.ids import NAME_PATTERN
@@ -55,6 +55,29 @@ class AttestRequest(Struct, frozen=True, forbid_unknown_fields=True):
         ]
         | UnsetType
     ) = UNSET
+
+
+class ProducerState(Struct, frozen=True, forbid_unknown_fields=True):
+    """The producer that this session may write as, and the sequence that it must send next."""
+
+    id: str
+    next_sequence: Natural
+
+
+class AttestAnswer(Struct, frozen=True, forbid_unknown_fields=True):
+    """The session. `vkey` is the root log's; verifiers must know it from elsewhere.
+
+    `log_prefix` is the path of the stream's checkpoint, tiles and entries; of the root log's while there is no stream.
+    """
+
+    token: str
+    token_type: Literal["Bearer"]
+    expires_at: LogTime
+    session_id: str
+    stream_id: str
+    log_prefix: str
+    vkey: str
+    producer: ProducerState
 
 
 async def attest(request: web.Request) -> web.Response:

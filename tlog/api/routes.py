@@ -11,7 +11,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from tlog.api import answers, query
-from tlog.api.attest import AttestRequest, attest
+from tlog.api.attest import AttestAnswer, AttestRequest, attest
 from tlog.api.events import post_batch, post_event
 from tlog.api.health import get_health
 from tlog.api.lookup import get_event, list_events
@@ -68,7 +68,7 @@ KEYED = ("Idempotency-Key", "Prefer")
 ROUTES = (
     Route(
         "POST", "/api/v1/attest", KEY, attest,
-        {200: answers.AttestAnswer},
+        {200: AttestAnswer},
         body=(AttestRequest,), problems=(*WRITE, "foreign-tenant", "missing-scope", "not-found"),
     ),
     Route(
