@@ -82,6 +82,46 @@ def test_a_changed_entry_is_named(call: Call, stopped: Path, tmp_path: Path, seq
     assert call("verify", stopped).code == 0
 
 
+@pytest.mark.parametrize("offset", [0, 2, 9, 40, 200, -1])
+def test_an_entry_that_is_no_json_is_named(
+    call: Call, stopped: Path, tmp_path: Path, offset: int
+) -> None:
+    """Damage that no parser survives is a lie like any other: not a crash, and no server signs after it."""
+    copy = tmp_path / "copy"
+    with Inspection.open(stopped, {}) as look:
+        entry = look.entry(STREAM, 3)
+    at = offset % len(entry)
+    copy_and_change(stopped, copy, STREAM, 3, entry, entry[:at] + b"\x80" + entry[at + 1 :])
+
+    answer = call("verify", copy)
+    served = call("serve", copy, "--listen", "127.0.0.1:0")
+
+    assert answer.code == 1
+    assert f"{STREAM}: LIES, first at sequence 3\n" in answer.out
+    assert served.code == 1
+    assert served.err.count("\n") == 1
+
+
+# Bytes before an entry: header of its chunk (version, commit, first chunk, time), then of its record (kind, stream, index,
+# lengths of entry and rest). The entry is the first of its commit.
+@pytest.mark.parametrize("distance", range(1, 41, 3))
+def test_damage_around_an_entry_is_no_crash(call: Call, stopped: Path, distance: int) -> None:
+    """A header with a flipped bit: verified all the same where it says nothing that matters, or refused in one line."""
+    data = stopped / "log" / "data.mdb"
+    with Inspection.open(stopped, {}) as look:
+        entry = look.entry(STREAM, 4)
+    stored = bytearray(data.read_bytes())
+    at = stored.find(entry)
+    while at >= 0:
+        stored[at - distance] ^= 0x80
+        at = stored.find(entry, at + 1)
+    data.write_bytes(stored)
+
+    assert call("verify", stopped).code in (0, 1)
+    if distance <= 18:
+        assert call("verify", stopped).code == 1
+
+
 def test_a_change_that_is_not_there(stopped: Path, tmp_path: Path) -> None:
     """The demo's own tool says so when it did not change what it was asked to change."""
     with pytest.raises(ValueError, match="subsection not found"):

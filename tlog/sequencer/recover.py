@@ -11,6 +11,7 @@ Anything else is a CorruptStore, and nothing is signed.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import orjson
 
 from tlog.core.checkpoint import Checkpoint
 from tlog.core.hashes import EMPTY_ROOT
+from tlog.core.times import MAX_MS
 from tlog.errors import CorruptStore
 from tlog.sequencer.guard import FIRST_CHAIN, Guard, GuardState, chain_heads
 from tlog.sequencer.integrate import Draft
@@ -82,7 +84,7 @@ def replay(
     rebuilt: Checkpoint | None = None
     for number, ms, first_chunk, records in _commits(store, row):
         draft = Draft(states, origin, "", number, ms, first_chunk)
-        recorded = _append_commit(states, draft, records)
+        recorded = _append_commit(states, draft, records, judge=judge)
         draft.close(write_heads=False)
         draft.finish_tiles()
         bodies = [record.entry for record in recorded]
@@ -101,7 +103,9 @@ def replay(
     return bodies
 
 
-def _append_commit(states: States, draft: Draft, records: list[tuple[int, Record]]) -> list[Record]:
+def _append_commit(
+    states: States, draft: Draft, records: list[tuple[int, Record]], *, judge: bool
+) -> list[Record]:
     heads = []
     touched: list[int] = []
     for position, record in records:
@@ -110,14 +114,24 @@ def _append_commit(states: States, draft: Draft, records: list[tuple[int, Record
             heads.append(record)
             continue
         touched.append(record.stream)
-        producer = orjson.loads(record.entry)["payload"].get("producer")
+        # Without a judge nothing is appended after this, and an entry may be no JSON at all.
+        producer = _producer(record.entry) if judge else None
         if producer is not None:
-            states.add_producer_event(record.stream, producer["id"], record.index)
+            states.add_producer_event(record.stream, producer, record.index)
         if record.request is not None:
             states.add_request(record.request[0], draft.ms, position, record.request[1])
     for number, head in zip(sorted(set(touched)), heads, strict=False):
         states.get(number).root_leaf = head.index
     return heads
+
+
+def _producer(entry: bytes) -> str | None:
+    """The id of an entry's producer."""
+    try:
+        producer = orjson.loads(entry)["payload"].get("producer")
+        return None if producer is None else str(producer["id"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptStore("the journal holds an entry that is none") from error
 
 
 def _commits(
@@ -139,6 +153,8 @@ def _commits(
                 raise CorruptStore(
                     f"journal chunk {chunk_number} is of commit {commit}, not {expected}"
                 )
+            if not 0 <= ms <= MAX_MS:
+                raise CorruptStore(f"journal chunk {chunk_number} is of no time")
             records.extend(records_of(chunk, chunk_number))
             commit_ms = ms
             chunk_number += 1
@@ -149,10 +165,15 @@ def _commits(
 
 
 def records_of(chunk: bytes, number: int) -> Iterator[tuple[int, Record]]:
-    """All records of a chunk with their positions."""
+    """All records of a chunk with their positions. Raises: CorruptStore when they do not fill it."""
     offset = CHUNK_HEADER.size
     while offset < len(chunk):
-        record, end = read_record(chunk, offset)
+        try:
+            record, end = read_record(chunk, offset)
+        except struct.error:
+            end = len(chunk) + 1
+        if end > len(chunk):
+            raise CorruptStore(f"journal chunk {number} holds no record at {offset}")
         yield number << 16 | offset, record
         offset = end
 

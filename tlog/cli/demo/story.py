@@ -187,9 +187,13 @@ class Story:
             for label in ("MALIGNANT", "BENIGN")
         )
         offset = copy_and_change(self._log, copy, STREAM, sequence, old, new) + len(old) - 2
-        self._line(f"The store is copied. In the copy, entry {sequence} is a human review of")
-        self._line(f"{case.decision.case_id}, who found C5, malignant. Byte {offset} of")
-        self._line(f"{copy / 'log' / 'data.mdb'} makes it C2, benign: 5 becomes 2.")
+        self._line(
+            f"The store is copied. Entry {sequence} is the review of {case.decision.case_id}, in which a"
+        )
+        self._line(
+            "human found C5, malignant. In the copy one byte makes it C2, benign: 5 becomes 2."
+        )
+        self._line(f"Byte {offset} of {copy / 'log' / 'data.mdb'}.")
         self._command("tlog verify", copy)
         answer = tlog("verify", copy, "--vkey", self._vkey, expect=1)
         for line in answer.splitlines():
