@@ -47,7 +47,9 @@ def test_reopened_log_goes_on_where_it_was(tmp_path: Path, events: int) -> None:
 def test_producers_and_requests_survive_a_restart(tmp_path: Path) -> None:
     """What makes a retry exactly-once is as durable as the entries, before and after a sweep."""
     new_log(tmp_path / "log")
-    producer = [{"producer": {"id": "scorer", "sequence": n}, "payload": {"n": n}} for n in range(1, 600)]
+    producer = [
+        {"producer": {"id": "scorer", "sequence": n}, "payload": {"n": n}} for n in range(1, 600)
+    ]
     key = b"r" * 16
     with TestLog(tmp_path / "log") as log:
         log.append([log.prepare(**event) for event in producer[:3]])
@@ -80,7 +82,9 @@ def test_interleaved_producers_spill_their_runs(tmp_path: Path) -> None:
     with TestLog(tmp_path / "log") as log:
         for n in (1, 2, 255, 256, 257, 700, 1499, 1500):
             for who in "ab":
-                again = log.prepare(producer={"id": f"scorer/{who}", "sequence": n}, payload={"n": n})
+                again = log.prepare(
+                    producer={"id": f"scorer/{who}", "sequence": n}, payload={"n": n}
+                )
                 index = 2 * n + (who == "b")
                 assert log.append([again]).events[0].index == index
         log.check()
