@@ -42,7 +42,7 @@ scrub                -> log fsck_root fsck reader errors
 inspection           -> fsck_root fsck reader sequencer vault keys store config core errors
 client               -> verdicts events core errors
 monitor              -> client verdicts core errors
-api                  -> log prepare listing reader fsck sequencer.batch store.layout accounts tokens vault verdicts events core errors
+api                  -> log listing fsck reader sequencer.batch store.layout tokens events core errors
 server               -> *
 cli                  -> *
 __main__             -> cli
