@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -171,6 +173,43 @@ def test_what_is_left_behind(
         *("proof.json",),
         *(("log", "copy", "state") if kept else ()),
     }
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("moment", ["tlog init", "It answers at", "Every decision"])
+def test_somebody_loses_patience(tmp_path: Path, moment: str) -> None:
+    """Ctrl-C, whenever it comes: no server, no process and no directory is left, and no traceback is printed."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tlog", "demo"],
+        env={**environment(), "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    while moment not in process.stdout.readline():
+        pass
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode != 0
+    assert "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
+    assert _alive(process.pid) == []
+
+
+def _alive(group: int) -> list[str]:
+    """Processes of a group that are more than an entry which nobody has asked for yet."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, owner = status.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(owner) == group and state != "Z":
+            found.append(status.parent.name)
+    return found
 
 
 def broken(

@@ -62,4 +62,9 @@ def demo(directory: Path | None, port: int, keep: bool) -> None:
             # The evidence stays, for the commands at the end; the logs are several megabytes.
             for name in ("log", "copy", "state"):
                 stack.callback(shutil.rmtree, home / name, ignore_errors=True)
-        Story(home, port, kept=kept).tell()
+        try:
+            Story(home, port, kept=kept).tell()
+        except KeyboardInterrupt:
+            if not kept:
+                stack.callback(shutil.rmtree, home, ignore_errors=True)
+            raise
