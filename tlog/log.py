@@ -207,7 +207,7 @@ class Log:
     def last_sequence(self, stream_id: str, producer_id: str) -> int:
         """The newest sequence of a producer in a stream, 0 if it never wrote there."""
         number = self.states.numbers.get(stream_id)
-        state = None if number is None else self.states.producer(number, producer_id)
+        state = None if number is None else self.states.producer(number, producer_id, keep=False)
         return 0 if state is None else state.last
 
     async def append(

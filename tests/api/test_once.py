@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import tlog.sequencer.state
 from tests.api.deployment import EVENT, Answer, Keys, Site, serve
 from tlog.core.receipt import verify_batch, verify_receipt
 from tlog.errors import Refused
+from tlog.events.submission import parse_event
+from tlog.log import Log
+from tlog.sequencer.batch import Prepared, Replayed
 
 DAY_MS = 86_400_000
 OTHER = {**EVENT, "payload": {"decision": "REJECTED"}}
@@ -194,3 +199,39 @@ async def test_a_salt_destroyed_between_comparison_and_answer_is_left_out(
     assert answer.status == 200
     assert "salt" not in answer.json()
     verify_receipt(answer.json(), site.verifier)
+
+
+def test_a_session_that_asks_for_its_sequence_while_it_is_used(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a reader finds may be older than what the writer counts meanwhile, and must not take its place."""
+    stream = "acme:prod:scorer"
+    monkeypatch.setattr("tlog.sequencer.commit.SWEEP_EVERY", 1)  # its row is then in the store alone
+
+    def prepare(log: Log, sequence: int) -> Prepared:
+        sub = parse_event(numbered(sequence))
+        return log.preparer.event(sub, tenant="acme", stream_id=stream, agent=None, keyed=False)
+
+    log = Log(directory)
+    log.start()
+    log.open_stream(stream)
+    log.append_now([prepare(log, 1)])
+    log.close()
+    decode = tlog.sequencer.state._decode_producer
+    log = Log(directory)
+    log.start()
+    looked = []
+
+    def slow(data: bytes) -> object:
+        row = decode(data)
+        if not looked and threading.current_thread() is threading.main_thread():
+            looked.append(row)
+            log.append_now([prepare(log, 2)])
+        return row
+
+    monkeypatch.setattr(tlog.sequencer.state, "_decode_producer", slow)
+    assert log.last_sequence(stream, "scorer") in (1, 2)
+    (again,) = log.append_now([prepare(log, 2)]).events
+    assert isinstance(again, Replayed)
+    log.close()
+    assert looked

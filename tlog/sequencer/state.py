@@ -186,8 +186,8 @@ class States:
         view = self.views.get(number)
         return view if view is not None else self._load(number).view()
 
-    def producer(self, number: int, producer_id: str) -> ProducerState | None:
-        """The state of a producer in a stream, None if it never wrote there."""
+    def producer(self, number: int, producer_id: str, *, keep: bool = True) -> ProducerState | None:
+        """The state of a producer in a stream, None if it never wrote there. Other threads than the writer's keep none."""
         key = (number, producer_id)
         state = self._producers.get(key)
         if state is None:
@@ -196,7 +196,9 @@ class States:
             if data is None:
                 return None
             row = _decode_producer(data)
-            state = self._producers[key] = ProducerState(row.producer_id, row.last, row.runs)
+            state = ProducerState(row.producer_id, row.last, row.runs)
+            if keep:
+                self._producers[key] = state
         return state
 
     def add_producer_event(self, number: int, producer_id: str, leaf: int) -> None:
