@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
+import msgspec
 import orjson
 from aiohttp import web
 
 from tests.paths import REPOSITORY
 from tlog.accounts import Accounts
+from tlog.api.answers import Problem
 from tlog.api.app import make_runner
 from tlog.config import Config
 from tlog.core.note import Verifier, parse_vkey
@@ -52,11 +54,10 @@ class Answer(NamedTuple):
     @property
     def kind(self) -> str:
         """The kind of a problem; checks that it is one."""
-        document = self.json()
         assert self.headers["Content-Type"] == "application/problem+json", self
-        assert document["status"] == self.status, self
-        kind: str = document["type"].removeprefix("urn:tlog:problem:")
-        return kind
+        document = msgspec.json.decode(self.body, type=Problem)
+        assert document.status == self.status, self
+        return document.type.removeprefix("urn:tlog:problem:")
 
 
 class Keys(NamedTuple):

@@ -206,7 +206,8 @@ def test_a_session_that_asks_for_its_sequence_while_it_is_used(
 ) -> None:
     """What a reader finds may be older than what the writer counts meanwhile, and must not take its place."""
     stream = "acme:prod:scorer"
-    monkeypatch.setattr("tlog.sequencer.commit.SWEEP_EVERY", 1)  # its row is then in the store alone
+    # After every commit the producer's row is in the store, and nowhere else once the log is opened again.
+    monkeypatch.setattr("tlog.sequencer.commit.SWEEP_EVERY", 1)
 
     def prepare(log: Log, sequence: int) -> Prepared:
         sub = parse_event(numbered(sequence))

@@ -103,7 +103,7 @@ def served(
 
 @schema.parametrize()
 @settings(
-    max_examples=75,
+    max_examples=50,
     derandomize=True,
     deadline=None,
     suppress_health_check=list(HealthCheck),

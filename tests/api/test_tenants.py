@@ -40,6 +40,22 @@ async def test_foreign_and_absent_events_answer_alike(site: Site) -> None:
         assert all(name == names[0] for name in names)
 
 
+async def test_no_byte_of_a_foreign_event_is_read(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the time of a 404 cannot tell a foreign event from an absent one."""
+    foreign, mine = (await rival_receipt(site))["event_id"], (await site.record())["event_id"]
+    token = await site.token()
+
+    def read(*_: object) -> None:
+        raise RuntimeError("the store was read")
+
+    monkeypatch.setattr(site.log.reader, "event", read)
+    for path in ("/events", "/proof"):
+        assert (await site.get(f"{path}/{foreign}", token)).status == 404
+        assert (await site.get(f"{path}/{mine}", token)).status == 500
+
+
 BY_STREAM = {
     "/events": {},
     "/verify": {},
