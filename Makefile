@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 # What a stranger relies on to check the log is tested to the last branch.
 PROVEN := tlog/core/*,tlog/events/*,witness/state.py
 
-.PHONY: help setup test lint demo faults bench lock system clean
+.PHONY: help setup test lint demo faults exhaustive bench lock system clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z]+):.*## /\1\t/p' Makefile | expand -t 10
@@ -41,7 +41,7 @@ lint: setup ## format, style and types
 test: lint ## lint, then every test with branch coverage; under 15 minutes on two cores
 	@mkdir -p .build
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -rs 2>&1 | tee .build/pytest.log
+	$(BIN)/coverage run -m pytest -rs -m "not exhaustive" 2>&1 | tee .build/pytest.log
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --include='$(PROVEN)' --fail-under=100
 	$(BIN)/coverage report --skip-covered --omit='$(PROVEN)' --fail-under=95
@@ -53,6 +53,9 @@ demo: setup ## a real classifier, several hundred decisions, every proof checked
 KILLS ?= 200
 faults: setup ## the long fault run: 200 kills under load, and errors injected at every write and sync
 	KILLS=$(KILLS) HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -rs -m faults
+
+exhaustive: setup ## what takes minutes: canonical JSON and the strict reader, a million values each
+	$(BIN)/python -m pytest -rs -m exhaustive
 
 bench: setup ## throughput and latency, with the disk's own sync latency beside them
 	$(BIN)/python -m tests.bench

@@ -167,7 +167,7 @@ def test_twenty_thousand_nasty_values() -> None:
     compare_many(seed=1, count=20_000)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_million_nasty_values() -> None:
     compare_many(seed=2, count=1_000_000)
 

@@ -364,7 +364,7 @@ def test_both_paths_agree_on_twenty_thousand_texts() -> None:
     agree(seed=3, count=20_000)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_both_paths_agree_on_a_million_texts() -> None:
     agree(seed=4, count=1_000_000)
 
