@@ -41,6 +41,7 @@ class _Client(asyncio.Protocol):
         self._buffer = bytearray()
         self._missing = -1
         self._sent = 0.0
+        self._warm = False  # the first answer waits for the server to accept the connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -69,7 +70,10 @@ class _Client(asyncio.Protocol):
         if len(self._buffer) < self._missing:
             return
         status = int(self._buffer[9:12])
-        self._run.answered(status, time.perf_counter() - self._sent, self._buffer, self._body)
+        if self._warm:
+            latency = time.perf_counter() - self._sent
+            self._run.answered(status, latency, self._buffer, self._body)
+        self._warm = True
         self._buffer.clear()
         self._missing = -1
         self._send()

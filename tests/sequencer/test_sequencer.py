@@ -122,7 +122,7 @@ def test_root_log_gets_one_leaf_per_touched_stream_in_order(log: TestLog) -> Non
     """A commit appends the heads of the streams it touched, by stream number, and nothing else."""
     log.append([log.prepare(), log.prepare(OTHER)])
     before = log.log.sequencer.head.root.size
-    outcome = log.append([log.prepare(OTHER), log.prepare(), log.prepare(OTHER)])
+    outcome = log.append([log.prepare(OTHER), log.prepare(), log.prepare(OTHER)], prove=True)
     assert outcome.committed is not None
     after = log.log.sequencer.head.root.size
 

@@ -88,7 +88,7 @@ class StreamHead(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """A durable, signed commit. `heads` are the streams it touched, by number."""
+    """A durable, signed commit. `heads` are the streams whose new events asked for proofs, by number."""
 
     number: int
     ms: int

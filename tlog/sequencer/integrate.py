@@ -46,6 +46,7 @@ class Draft:
         self.tiles: list[tuple[int, int, int, bytes]] = []
         self.bodies: list[bytes] = []
         self.heads: dict[int, StreamHead] = {}
+        self._checkpoints: dict[int, Checkpoint] = {}
         self.root = Checkpoint(origin, 0, EMPTY_ROOT)
         self._states = states
         self._vkey = vkey
@@ -182,11 +183,14 @@ class Draft:
                 self._append(root, body, self._writer.add(record))
         root.edge.append(self._leaves[layout.ROOT_LOG])
         self.root = Checkpoint(self.root.origin, root.size, root.edge.root())
-        for number, checkpoint in zip(streams, checkpoints, strict=True):
+        self._checkpoints = dict(zip(streams, checkpoints, strict=True))
+
+    def prove_head(self, number: int) -> None:
+        """Put a touched stream into `heads`, with its path in the root log: only where somebody asked."""
+        if number not in self.heads:
             leaf = self._touched[number].root_leaf
-            self.heads[number] = StreamHead(
-                checkpoint, leaf, inclusion_proof(leaf, root.size, root.edge)
-            )
+            path = inclusion_proof(leaf, self.root.size, self._touched[layout.ROOT_LOG].edge)
+            self.heads[number] = StreamHead(self._checkpoints[number], leaf, path)
 
     def finish_tiles(self) -> None:
         """Collect the tiles that became full and let the edges forget them. After all proofs are made."""
@@ -250,6 +254,8 @@ def outcome_of(
     fresh = [new for new in placed if new is not None]
     if not admitted.batch.prove or not fresh:
         return Outcome(events, None)
+    for number in {new.stream for new in fresh}:
+        draft.prove_head(number)
     if not admitted.batch.array:
         return Outcome(events, None, path=draft.path(fresh[0]))
     return Outcome(events, None, ranges=draft.ranges(fresh))
