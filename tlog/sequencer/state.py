@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -175,11 +174,12 @@ class States:
         previous = "sha256:" + row.previous.hex()
         return StreamState(number, row.size, previous, row.ms, row.root_leaf, tail, edge)
 
-    def publish(self, numbers: Iterator[int] | list[int]) -> None:
-        """Let other threads see the streams just committed."""
-        views = self.views
+    def publish(self, numbers: list[int]) -> None:
+        """Let other threads see the streams just committed; one that was swept out is seen by its row."""
         for number in numbers:
-            views[number] = self._hot[number].view()
+            state = self._hot.get(number)
+            if state is not None:
+                self.views[number] = state.view()
 
     def view(self, number: int) -> StreamView:
         """The newest committed picture of a stream; may be called from any thread."""

@@ -1,0 +1,101 @@
+"""Sweeps: rows that leave memory for LMDB come back as they were: producers' runs, requests, idle streams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import STREAM, Clock, TestLog, new_log
+from tlog.errors import CorruptStore, Refused
+from tlog.log import now_ms
+from tlog.sequencer import commit as commit_module
+from tlog.sequencer import state as state_module
+from tlog.sequencer.batch import Placed, Replayed
+from tlog.store import layout
+
+DAY = 86_400_000
+
+
+@pytest.fixture(autouse=True)
+def sweep_every_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commit_module, "SWEEP_EVERY", 1)
+
+
+def producer(who: str, sequence: int) -> dict[str, Any]:
+    return {"producer": {"id": f"scorer/{who}", "sequence": sequence}, "payload": {"n": sequence}}
+
+
+def test_old_runs_are_found_in_their_pages(tmp_path: Path) -> None:
+    """Two producers that take turns fill pages of runs; every sequence is found again, gaps are not invented."""
+    new_log(tmp_path / "log")
+    with TestLog(tmp_path / "log") as log:
+        log.append([log.prepare()])
+        for start in range(1, 1300, 130):
+            log.append(
+                [log.prepare(**producer(who, n)) for n in range(start, start + 130) for who in "ab"]
+            )
+        with log.log.store.read() as txn:
+            pages = [bytes(key) for key, _ in txn.cursor(db=log.log.store.db["runs"])]
+        assert len(pages) >= 6
+    with TestLog(tmp_path / "log") as log:
+        for n in (1, 2, 255, 256, 257, 258, 512, 700, 1024, 1299, 1300):
+            for who in "ab":
+                index = 2 * n + (who == "b")
+                assert log.append([log.prepare(**producer(who, n))]).events[0].index == index
+        log.append([log.prepare(**producer("a", 1301))])
+        with log.log.store.env.begin(write=True) as txn:
+            for key in pages:
+                txn.delete(key, db=log.log.store.db["runs"])
+        with pytest.raises(CorruptStore, match="no recorded place"):
+            log.log.states.producer_leaf(log.log.reader.number(STREAM), "scorer/a", 2)
+        log.check()
+
+
+def test_requests_are_kept_a_day_and_their_rows_removed(tmp_path: Path) -> None:
+    """An Idempotency-Key replays from its row until 24 hours have passed; after two days the row is gone."""
+    clock = Clock()
+    new_log(tmp_path / "log")
+    clock.ms = now_ms() + 1000
+    with TestLog(tmp_path / "log", clock) as log:
+        log.append([log.prepare()])
+        for n in range(20):
+            log.append([log.prepare(keyed=True, payload={"n": n})], request=bytes([n]) * 16)
+        first = log.append([log.prepare(keyed=True, payload={"n": 3})], request=b"\x03" * 16)
+        assert isinstance(first.events[0], Replayed)
+        with pytest.raises(Refused, match="another request"):
+            log.append([log.prepare(keyed=True, payload={"n": 4})], request=b"\x03" * 16)
+        clock.ms += DAY + 1
+        again = log.append([log.prepare(keyed=True, payload={"n": 3})], request=b"\x03" * 16)
+        assert isinstance(again.events[0], Placed)
+        clock.ms += 3 * DAY
+        log.append([log.prepare()])
+        with log.log.store.read() as txn:
+            assert txn.stat(log.log.store.db["requests"])["entries"] == 0
+        log.check()
+
+
+def test_idle_streams_and_producers_leave_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With room for ten streams a hundred go on working, and readers see each at its newest."""
+    monkeypatch.setattr(state_module, "MAX_IDLE_STREAMS", 10)
+    names = [f"acme:prod:s{n}" for n in range(100)]
+    new_log(tmp_path / "log")
+    with TestLog(tmp_path / "log") as log:
+        for turn in range(3):
+            outcome = log.append(
+                [log.prepare(name, **producer("p", turn + 1)) for name in names], prove=True
+            )
+            assert [event.index for event in outcome.events] == [turn + 1] * 100
+            assert len(log.log.states.views) < 100
+        for name in names:
+            assert log.log.source.view(log.log.reader.number(name)).size == 4
+            log.append([log.prepare(name, **producer("p", 1))])
+        log.check()
+
+
+def test_a_day_is_counted_from_the_entrys_time() -> None:
+    """The table of rows by day is what the forgetting relies on: keys of a day sort before those of the next."""
+    assert layout.request_key(1, b"\xff" * 16) < layout.request_key(2, b"\x00" * 16)
