@@ -24,6 +24,7 @@ from tests.client.trees import RootLog
 from tlog.client import AuditClient, Receipt, ReceiptRejected, VerificationError
 from tlog.client.answers import open_answer
 from tlog.client.outgoing import Outgoing
+from tlog.client.rebuild import Rebuilder
 from tlog.client.session import Session
 from tlog.client.transport import Answer
 from tlog.core.note import parse_vkey
@@ -175,10 +176,11 @@ async def test_recorded_for_another_agent(log: LogProcess, tmp_path: Path) -> No
 class Recorded:
     """A real answer and what it answers."""
 
-    def __init__(self, client: AuditClient) -> None:
+    def __init__(self, client: AuditClient, session: Session) -> None:
         self.events: list[Outgoing] = []
         self.answer: dict[str, Any] = {}
         self._identity = client._link._identity
+        self._session = session
         self._log = client._link.log
         true_settle = client._link.settle
 
@@ -189,13 +191,21 @@ class Recorded:
         client._link.settle = settle  # type: ignore[method-assign]
 
     def accepted(self, answer: Any, events: list[Outgoing] | None = None) -> bool:
-        """Whether every event gets a receipt from `answer`."""
+        """Whether every event gets a receipt from `answer`: by rebuilding entries, and by parsing them all the same."""
+        fast = self._accepted(answer, events)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Rebuilder, "entry", lambda *arguments: None)
+            assert self._accepted(answer, events) == fast
+        return fast
+
+    def _accepted(self, answer: Any, events: list[Outgoing] | None) -> bool:
         try:
             opened = open_answer(
                 orjson.dumps(answer),
                 self.events if events is None else events,
                 self._log,
                 self._identity,
+                self._session,
                 pinned=True,
             )
         except VerificationError:
@@ -205,8 +215,7 @@ class Recorded:
 
 async def record(log: LogProcess, directory: Path, count: int) -> Recorded:
     async with log.client(directory, agent_id="liar-answers") as client:
-        await client.attest()
-        recorded = Recorded(client)
+        recorded = Recorded(client, await client.attest())
         await client.ingest_many([FULL, *[lean(number) for number in range(count - 1)]])
     return recorded
 

@@ -112,6 +112,9 @@ def test_a_session() -> None:
     "changes",
     [
         {"token": 5},
+        {"session_id": ""},
+        {"session_id": "a\nb"},
+        {"session_id": 5},
         {"token": "a\r\nX: y"},
         {"vkey": "no"},
         {"stream_id": 'acme:prod:"'},

@@ -7,16 +7,19 @@ Out of scope: keeping heads (`heads`), evidence (`client`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import orjson
 
 from tlog.client.models import BatchProof, Receipt
 from tlog.client.outgoing import Outgoing
+from tlog.client.rebuild import Rebuilder
 from tlog.client.receipts import check_submission
-from tlog.client.session import Identity
+from tlog.client.session import Identity, Session
 from tlog.core.binding import member
 from tlog.core.checkpoint import Checkpoint
+from tlog.core.entry import Entry
 from tlog.core.note import Verifier
 from tlog.core.receipt import VerifiedReceipt, verify_batch, verify_receipt
 from tlog.errors import VerificationError
@@ -33,60 +36,77 @@ class Opened(NamedTuple):
 
 
 def open_answer(
-    body: bytes, events: list[Outgoing], log: Verifier, identity: Identity, *, pinned: bool
+    body: bytes,
+    events: list[Outgoing],
+    log: Verifier,
+    identity: Identity,
+    session: Session,
+    *,
+    pinned: bool,
 ) -> Opened:
     """Verify the answer to a request of `events`: a receipt for one alone, a batch answer for several.
+
+    `session` is the one it was sent in; a replayed event may have been recorded in an earlier one.
 
     Raises:
         VerificationError: the answer as a whole proves nothing.
     """
+    document = _object(body)
+    rebuilt: set[int] = set()
+    proofs: dict[str, BatchProof] = {}
+    if len(events) == 1:
+        documents = [document]
+        verified = [verify_receipt(document, log)]
+    else:
+        rebuilder = Rebuilder(identity, session)
+
+        def known(number: int, shown: Mapping[str, Any]) -> Entry | None:
+            entry = rebuilder.entry(events[number], shown) if number < len(events) else None
+            if entry is not None:
+                rebuilt.add(number)
+            return entry
+
+        verified = verify_batch(document, log, known)
+        documents = document["receipts"]
+        for stream, proof in document["ranges"].items():
+            proofs[stream] = BatchProof(document["heads"][stream], proof)
+    if len(verified) != len(events):
+        raise VerificationError
+    receipts: list[Receipt | None] = []
+    for number, (shown, proven) in enumerate(zip(documents, verified, strict=True)):
+        batch = None if member(shown, "replayed", bool) else proofs.get(shown["stream_id"])
+        if batch is not None:
+            batch.leaves.append(shown["leaf_hash"])
+        if number in rebuilt or is_own(events[number], shown, proven, identity):
+            receipts.append(Receipt(shown, log_key_pinned=pinned, batch=batch))
+        else:
+            receipts.append(None)
+    roots = {proven.note.data: (proven.root, proven.note.data) for proven in verified}
+    return Opened(receipts, list(roots.values()))
+
+
+def _object(body: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise VerificationError from None
     if not isinstance(document, dict):
         raise VerificationError
-    if len(events) == 1:
-        documents = [document]
-        verified = [verify_receipt(document, log)]
-        proofs: dict[str, BatchProof] = {}
-    else:
-        verified = verify_batch(document, log)
-        documents = document["receipts"]
-        heads, ranges = document["heads"], document["ranges"]
-        proofs = {stream: BatchProof(heads[stream], ranges[stream]) for stream in ranges}
-    if len(verified) != len(events):
-        raise VerificationError
-    receipts: list[Receipt | None] = []
-    for event, shown, proven in zip(events, documents, verified, strict=True):
-        proof = None if member(shown, "replayed", bool) else proofs.get(shown["stream_id"])
-        if proof is not None:
-            proof.leaves.append(shown["leaf_hash"])
-        try:
-            check_own(event, shown, proven, identity)
-        except VerificationError:
-            receipts.append(None)
-        else:
-            receipts.append(Receipt(shown, log_key_pinned=pinned, batch=proof))
-    roots = {proven.note.data: (proven.root, proven.note.data) for proven in verified}
-    return Opened(receipts, list(roots.values()))
+    return document
 
 
-def check_own(
+def is_own(
     event: Outgoing, shown: dict[str, Any], proven: VerifiedReceipt, identity: Identity
-) -> None:
-    """Check that a verified entry is `event`, in every member that was set, for the attested tenant and agent.
+) -> bool:
+    """Whether a verified entry is `event`, in every member that was set, for the attested tenant and agent.
 
     The session is not compared: a first request may have been recorded under an earlier one.
-
-    Raises: VerificationError.
     """
-    check_submission(shown, event.submission, entry=proven.entry)
+    try:
+        check_submission(shown, event.submission, entry=proven.entry)
+    except VerificationError:
+        return False
     record = proven.entry.record
     agent = record.get("agent", {})
-    if (
-        record["organisationId"] != identity.tenant_id
-        or agent.get("id") != identity.agent_id
-        or agent.get("codeHash") != identity.code_hash
-    ):
-        raise VerificationError
+    shown_for = record["organisationId"], agent.get("id"), agent.get("codeHash")
+    return shown_for == (identity.tenant_id, identity.agent_id, identity.code_hash)

@@ -235,20 +235,28 @@ class Writers:
         self._arriving: set[Outgoing] = set()
 
     async def put(self, event: Outgoing, stream_id: str | None) -> None:
-        """Queue an event for a stream, by default that of the session; attests if nobody did.
+        """Queue an event for a stream, by default that of the session, which is waited for.
 
         Raises: as `Wire.session`, Unavailable only when the time of the event is over.
         """
+        self._arriving.add(event)
+        try:
+            session = await self._first_session(event)
+        except BaseException:
+            event.future.cancel()
+            raise
+        finally:
+            self._arriving.discard(event)
+        self._put(event, stream_id, session)
+
+    def put_now(self, event: Outgoing, stream_id: str | None) -> bool:
+        """The same without waiting: whether there was a session. Raises: ForkDetected."""
         session = self._wire.usable()
-        if session is None:
-            self._arriving.add(event)
-            try:
-                session = await self._first_session(event)
-            except BaseException:
-                event.future.cancel()
-                raise
-            finally:
-                self._arriving.discard(event)
+        if session is not None:
+            self._put(event, stream_id, session)
+        return session is not None
+
+    def _put(self, event: Outgoing, stream_id: str | None, session: Session) -> None:
         stream = stream_id or session.stream_id
         writer = self._writers.get(stream)
         if writer is None:

@@ -81,8 +81,7 @@ class AuditClient:
         )
         if not 1 <= max_batch <= 10_000:
             raise ValueError("max_batch is 1 to 10,000, the largest batch that a log takes")
-        pins = Pins(state_directory(base_url, state_dir))
-        self._pins = pins
+        self._pins = pins = Pins(state_directory(base_url, state_dir))
         key = LogKey(vkey or os.environ.get("TLOG_VKEY") or None, pins)
         transport = Transport(base_url, timeout)
         self._link = Link(transport, identity, api_key or os.environ.get("TLOG_API_KEY"), key, pins)
@@ -147,8 +146,8 @@ class AuditClient:
     ) -> list[Receipt | BaseException]:
         """Record events, each given as the arguments of `ingest`, in their order; returns the receipts.
 
-        They are not all or nothing. When some fail, the others are recorded all the same, and the first
-        failure is raised, or stands in its receipt's place if `return_exceptions`.
+        Not all or nothing: when some fail, the others are recorded all the same, and the first failure
+        is raised, or stands in its receipt's place if `return_exceptions`.
         """
         calls: list[asyncio.Future[Receipt]] = []
         for number, event in enumerate(events, 1):
@@ -170,7 +169,8 @@ class AuditClient:
         encoded = encode_event(stream_id=stream_id, **event)
         loop = asyncio.get_running_loop()
         outgoing = Outgoing(*encoded, loop.create_future(), loop.time())
-        await self._writers.put(outgoing, stream_id)
+        if not self._writers.put_now(outgoing, stream_id):
+            await self._writers.put(outgoing, stream_id)
         return outgoing.future
 
     async def verify(

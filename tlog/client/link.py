@@ -159,7 +159,7 @@ class Link:
         """Verify the answer and give each event its receipt or its error. Raises nothing."""
         try:
             opened = open_answer(
-                answer.body, events, self.log, self._identity, pinned=self._key.pinned
+                answer.body, events, self.log, self._identity, session, pinned=self._key.pinned
             )
             for checkpoint, note in opened.heads:
                 self._observe(checkpoint, note)

@@ -27,6 +27,7 @@ from tlog.core.wire import hash_text, parse_hash_text
 from tlog.errors import InvalidInput, Refused, TlogError
 
 _PRODUCER = re.compile("[A-Za-z0-9._:/+-]{1,128}")
+_PRINTABLE = re.compile("[ -~]{1,128}")  # it stands in every entry
 # A token is renewed when this part of its life is over: 401 in the middle of a batch costs a round trip.
 _RENEW_AT = 0.8
 
@@ -181,6 +182,7 @@ def _session(document: dict[str, Any]) -> Session:
         parse_vkey(session.vkey)
         fits = type(session.next_sequence) is int and session.next_sequence > 0
         fits = fits and _PRODUCER.fullmatch(session.producer_id) is not None
+        fits = fits and _PRINTABLE.fullmatch(session.session_id) is not None
         fits = fits and session.token.isascii() and session.token.isprintable()
     except (KeyError, TypeError, AttributeError, InvalidInput):
         fits = False

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from binascii import b2a_base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -223,8 +223,14 @@ def verify_receipt(
     return VerifiedReceipt(entry, entry.record["chainPosition"], head, root, note)
 
 
-def verify_batch(answer: Mapping[str, Any], log: Verifier) -> list[VerifiedReceipt]:
+def verify_batch(
+    answer: Mapping[str, Any],
+    log: Verifier,
+    known: Callable[[int, Mapping[str, Any]], Entry | None] | None = None,
+) -> list[VerifiedReceipt]:
     """Verify the answer to a batch; the result is in the order of its receipts.
+
+    `known(number, receipt)` may give the entry of a new event for which the caller has done 2, or None.
 
     1. Replayed events verify by their own receipts.  2. Every other entry is valid, repeated members
     equal, located by its id.  3. `heads` and `ranges` are of just the streams of these.  4. Per
@@ -240,7 +246,7 @@ def verify_batch(answer: Mapping[str, Any], log: Verifier) -> list[VerifiedRecei
         if member(receipt, "replayed", bool):  # demands a JSON object, too
             verified.append(verify_receipt(receipt, log))  # 1
             continue
-        entry = _verify_entry(receipt)  # 2
+        entry = (known and known(number, receipt)) or _verify_entry(receipt)  # 2
         new.setdefault(entry.record["streamId"], []).append((number, entry))
         verified.append(None)
     heads, ranges = member(answer, "heads", dict), member(answer, "ranges", dict)

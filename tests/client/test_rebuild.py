@@ -1,0 +1,171 @@
+"""Proves that an entry which the client writes itself is just what the parsers accept, and that it is what the real log writes.
+
+Every member that an event can have, recorded by the real log: the client's own bytes are the log's. Whatever differs in a
+receipt, rebuilding says nothing (None), and so cannot let it pass. That parsing agrees on every change is in `test_lies.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.client.server import LogProcess
+from tests.client.test_end_to_end import FULL, lean
+from tests.client.test_lies import changes
+from tlog.client.outgoing import Outgoing, encode_event
+from tlog.client.rebuild import Rebuilder
+from tlog.client.session import Session
+from tlog.client.transport import Answer
+from tlog.core.entry import parse_entry
+from tlog.core.wire import b64decode
+from tlog.events.splice import expected_members
+
+EVENTS: dict[str, dict[str, Any]] = {
+    "lean": lean(),
+    "full": FULL,
+    "empty payload": {**lean(), "payload": {}},
+    "implied class": {"event_type": "INFERENCE", "payload": {"x": 1.5}},
+    "service": {
+        **lean(),
+        "actor": {"type": "SERVICE", "id": 'batch "7" \\ x', "ip_address": "::1"},
+    },
+    "user alone": {**lean(), "actor": {"type": "USER", "id": "jäne"}},
+    "subject alone": {**lean(), "subject_id": "jöhn"},
+    "skewed": {**lean(), "occurred_at": "2001-01-01T00:00:00.123456Z"},
+    "flagged": {**lean(), "decision_surface": {"decision_complexity_tier": 1}},
+    "type of marks": {**lean(), "event_type": 'a "quoted" \\ type'},
+    "context of marks": {**lean(), "context": {"cloud_region": '"\\"', "other": [None]}},
+    "deep": {
+        **lean(),
+        "payload": {"a": {"b": [{"c": "\u2028\U0001f600\x00"}]}, "~/": 1e-7, "big": 2**53 - 1},
+    },
+    "tags": {**lean(), "tags": ["b", "a"], "model_id": "m/1:2", "severity": "CRITICAL"},
+}
+
+
+class Sent:
+    """The events of one batch with their session and the receipts that the real log gave."""
+
+    rebuilder: Rebuilder
+    events: list[Outgoing]
+    receipts: list[dict[str, Any]]
+
+
+async def send(log: LogProcess, directory: Path) -> Sent:
+    sent = Sent()
+    async with log.client(directory, agent_id="rebuilt") as client:
+        session = await client.attest()
+        sent.rebuilder = Rebuilder(client._link._identity, session)
+        true_settle = client._link.settle
+
+        async def settle(used: Session, events: list[Outgoing], answer: Answer) -> None:
+            sent.events, sent.receipts = events, orjson.loads(answer.body)["receipts"]
+            await true_settle(used, events, answer)
+
+        client._link.settle = settle  # type: ignore[method-assign, assignment]
+        await client.ingest_many(list(EVENTS.values()))
+    assert len(sent.events) == len(EVENTS)
+    return sent
+
+
+async def test_the_entries_are_those_of_the_log(log: LogProcess, tmp_path: Path) -> None:
+    sent = await send(log, tmp_path)
+    for name, event, receipt in zip(EVENTS, sent.events, sent.receipts, strict=True):
+        entry = sent.rebuilder.entry(event, receipt)
+        assert entry is not None, name
+        assert entry.raw == b64decode(receipt["entry"])
+        assert entry == parse_entry(entry.raw)
+        assert (
+            expected_members(event.submission).items()
+            <= {
+                **entry.record,
+                "actor": {
+                    key: value
+                    for key, value in entry.record.get("actor", {}).items()
+                    if key == "type" or value[:4] != "usr_"
+                },
+            }.items()
+        )
+
+
+async def test_nothing_else_is_rebuilt(log: LogProcess, tmp_path: Path) -> None:
+    sent = await send(log, tmp_path)
+    tried = 0
+    for event, receipt in zip(sent.events, sent.receipts, strict=True):
+        for where, change in changes(receipt):
+            if where.startswith("/replayed") or where == " null":
+                continue  # not of the entry
+            assert sent.rebuilder.entry(event, change(receipt)) is None, where
+            tried += 1
+        for other in sent.receipts:
+            if other is not receipt:
+                assert sent.rebuilder.entry(event, other) is None
+    assert tried > 300
+
+
+@pytest.mark.parametrize("member", ["tenant_id", "agent_id", "code_hash", "session_id"])
+async def test_of_nobody_else(log: LogProcess, tmp_path: Path, member: str) -> None:
+    sent = await send(log, tmp_path)
+    rebuilder = copy.copy(sent.rebuilder)
+    if member == "tenant_id":
+        rebuilder._tenant = "other"
+    else:
+        name = {"agent_id": b'"id":"', "code_hash": b'"codeHash":"', "session_id": b'"session":"'}[
+            member
+        ]
+        rebuilder._agent = rebuilder._agent.replace(name, name + b"x")
+    pairs = zip(sent.events, sent.receipts, strict=True)
+    assert not any(rebuilder.entry(event, receipt) for event, receipt in pairs)
+
+
+async def test_rebuilding_is_what_batches_do(
+    log: LogProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("parsed")
+
+    monkeypatch.setattr("tlog.client.answers.is_own", never)
+    async with log.client(tmp_path, agent_id="rebuilt") as client:
+        await client.attest()
+        receipts = await asyncio.gather(*[client.ingest(**event) for event in EVENTS.values()])
+    assert len({receipt.event_id for receipt in receipts}) == len(EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("payload", "strict"),
+    [
+        ({"x": 2.0**53}, True),
+        ({"x": 1e20}, True),
+        ({"x": 1e300}, True),
+        ({"x": 2**53}, True),
+        ({"x": float("nan")}, True),
+        ({"x": "\ud800"}, True),
+        ({"x": 2.0**52}, False),
+        ({"x": -(2.0**53) + 1}, False),
+        ({"x": "1234567890123456789e+30"}, False),
+        ({"x": 1e-300}, False),
+    ],
+)
+def test_what_the_log_would_refuse_is_refused_here(payload: dict[str, Any], strict: bool) -> None:
+    def call() -> Any:
+        return encode_event(event_type="t", event_class="DATA", payload=payload)
+
+    if strict:
+        with pytest.raises(Exception, match=r"number|integer|surrogate"):
+            call()
+    else:
+        assert call()[1].source["payload"] == payload
+
+
+def test_depth() -> None:
+    payload: dict[str, Any] = {}
+    for _ in range(30):
+        payload = {"x": payload}
+    encode_event(event_type="t", event_class="DATA", payload=payload)
+    with pytest.raises(Exception, match="nested"):
+        encode_event(event_type="t", event_class="DATA", payload={"x": payload})
