@@ -42,6 +42,8 @@ def test_root_of_leaves_its_argument_alone() -> None:
 def test_roots_equal_those_of_pymerkle() -> None:
     """An implementation that we did not write."""
     theirs = pymerkle.InmemoryTree(algorithm="sha256")
+    if not hasattr(theirs, "get_root"):
+        pytest.skip("pymerkle before 7, which Python 3.10 gets, has another interface")
     ours = Frontier()
     for number in range(300):
         theirs.append_entry(b"%d" % number)

@@ -192,7 +192,7 @@ class Failure(msgspec.Struct, frozen=True):
 class VerifyResult(msgspec.Struct, frozen=True):
     """What the log says after re-deriving a stream from its stored bytes.
 
-    It is the operator who says it. `tlog verify URL` derives the same outside, and a receipt or proof needs nobody.
+    It is the operator who says it. `tlog verify URL` checks the head that is reported; a receipt or proof needs nobody.
     """
 
     verified: bool
