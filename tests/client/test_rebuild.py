@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,16 @@ from tests.client.server import LogProcess
 from tests.client.test_end_to_end import FULL, lean
 from tests.client.test_lies import changes
 from tlog.client.outgoing import Outgoing, encode_event
-from tlog.client.rebuild import Rebuilder
+from tlog.client.rebuild import Persons, Place, Rebuilder, _persons, _place
 from tlog.client.session import Session
 from tlog.client.transport import Answer
+from tlog.core.chain import GENESIS_PREVIOUS, block_hash
 from tlog.core.entry import parse_entry
-from tlog.core.wire import b64decode
+from tlog.core.hashes import leaf_hash
+from tlog.core.ids import event_id, parse_event_id
+from tlog.core.wire import b64decode, b64encode
 from tlog.events.splice import expected_members
+from tlog.events.submission import Submission
 
 EVENTS: dict[str, dict[str, Any]] = {
     "lean": lean(),
@@ -37,6 +42,7 @@ EVENTS: dict[str, dict[str, Any]] = {
     "user alone": {**lean(), "actor": {"type": "USER", "id": "jäne"}},
     "subject alone": {**lean(), "subject_id": "jöhn"},
     "skewed": {**lean(), "occurred_at": "2001-01-01T00:00:00.123456Z"},
+    "just now": {**lean(), "occurred_at": datetime.now(timezone.utc)},
     "flagged": {**lean(), "decision_surface": {"decision_complexity_tier": 1}},
     "type of marks": {**lean(), "event_type": 'a "quoted" \\ type'},
     "context of marks": {**lean(), "context": {"cloud_region": '"\\"', "other": [None]}},
@@ -106,6 +112,89 @@ async def test_nothing_else_is_rebuilt(log: LogProcess, tmp_path: Path) -> None:
             if other is not receipt:
                 assert sent.rebuilder.entry(event, other) is None
     assert tried > 300
+
+
+def forged(
+    sent: Sent, name: str, persons: Persons | None = None, stream_id: str = "", **place: Any
+) -> Any:
+    """What rebuilding says to a log that writes another place, or other persons, into entry and receipt alike."""
+    number = list(EVENTS).index(name)
+    event, receipt = sent.events[number], dict(sent.receipts[number])
+    sub = event.submission
+    if stream_id:
+        sub.stream_id = receipt["stream_id"] = stream_id
+    true_place, true_persons = _place(receipt), _persons(sub, receipt)
+    assert true_place is not None
+    made = true_place._replace(**place)
+    raw = _write(sent.rebuilder, sub, persons or true_persons, made)
+    receipt["entry"] = b64encode(raw)
+    receipt["sequence_counter"] = made.position
+    receipt["event_id"] = made.event_id
+    receipt["timestamp"] = made.timestamp
+    receipt["previous_hash"] = made.previous_hash
+    receipt["block_hash"] = block_hash(raw)
+    receipt["leaf_hash"] = b64encode(leaf_hash(raw))
+    return sent.rebuilder.entry(event, receipt)
+
+
+def _write(rebuilder: Rebuilder, sub: Submission, persons: Persons | None, place: Place) -> bytes:
+    other = copy.copy(rebuilder)
+    if sub.stream_id is not None:
+        other._tenant = sub.stream_id.partition(":")[0]
+    raw = other._write(sub, persons, place)
+    assert raw is not None
+    return raw.replace(b'"organisationId":"other"', b'"organisationId":"acme"')
+
+
+async def test_no_place_that_an_entry_cannot_have(log: LogProcess, tmp_path: Path) -> None:
+    sent = await send(log, tmp_path)
+    assert forged(sent, "lean") is not None
+    true = _place(sent.receipts[0])
+    assert true is not None
+    number = parse_event_id(true.event_id).stream_number
+
+    def at(ms: int, index: int) -> str:
+        return event_id(ms, number, index)
+
+    assert forged(sent, "lean", position=7, event_id=at(true.ms, 7)) is not None
+    assert forged(sent, "lean", previous_hash="sha256:" + "a" * 64) is not None
+    wrong: list[dict[str, Any]] = [
+        {"event_id": at(true.ms + 1, true.position)},
+        {"event_id": at(true.ms, true.position + 1)},
+        {"event_id": true.event_id.lower()},
+        {"position": true.position + 1},
+        {"position": True, "event_id": at(true.ms, 1)},
+        {"position": 0, "event_id": at(true.ms, 0)},
+        {"timestamp": true.timestamp[:-1]},
+        {"timestamp": true.timestamp.replace("Z", "+00:00")},
+        {"previous_hash": "sha256:" + "A" * 64},
+        {"previous_hash": "a" * 64},
+        {"previous_hash": "sha256:" + "a" * 64 + "\n"},
+        {"previous_hash": GENESIS_PREVIOUS},
+    ]
+    for place in wrong:
+        assert forged(sent, "lean", **place) is None, place
+
+
+async def test_nobody_under_a_name_that_is_no_pseudonym(log: LogProcess, tmp_path: Path) -> None:
+    sent = await send(log, tmp_path)
+    good = "_" + "0" * 26
+    assert forged(sent, "full", ("usr" + good, "sub" + good)) is not None
+    for actor, subject in [
+        ("jane@example.com", "sub" + good),
+        ("usr" + good, "john@example.com"),
+        ("sub" + good, "sub" + good),
+        ("usr" + good, "usr" + good),
+        ("usr_" + "8" + "0" * 25, "sub" + good),
+        ("usr" + good + "\n", "sub" + good),
+    ]:
+        assert forged(sent, "full", (actor, subject)) is None, (actor, subject)
+
+
+async def test_no_stream_of_another_tenant(log: LogProcess, tmp_path: Path) -> None:
+    sent = await send(log, tmp_path)
+    assert forged(sent, "lean", stream_id="acme:prod:elsewhere") is not None
+    assert forged(sent, "lean", stream_id="other:prod:elsewhere") is None
 
 
 @pytest.mark.parametrize("member", ["tenant_id", "agent_id", "code_hash", "session_id"])
