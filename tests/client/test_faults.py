@@ -219,3 +219,25 @@ async def test_reading_goes_on_after_a_restart(own_log: LogProcess, tmp_path: Pa
         own_log.kill()
         own_log.start()
         await client.attest()
+
+
+@pytest.mark.parametrize("then", ["ingest", "close"])
+async def test_a_fork_found_in_passing_is_told_once(
+    own_log: LogProcess, tmp_path: Path, then: str
+) -> None:
+    client = own_log.client(tmp_path / "state")
+    await client.attest()
+    heads = client._link._heads
+    assert heads is not None
+    # Beside the receipts comes a larger head, of which the log knows nothing.
+    other = RootLog(40, seed=3)
+    heads.observe(other.head(40).checkpoint, other.head(40).note)
+    await client.ingest(**lean())
+    await asyncio.sleep(1.5)
+    if then == "ingest":
+        with pytest.raises(ForkDetected):
+            await client.ingest(**lean())
+        await client.aclose()
+    else:
+        with pytest.raises(ForkDetected, match="sizes"):
+            await client.aclose()
