@@ -76,6 +76,11 @@ class Server:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end; the exit code."""
+        assert self.process is not None
         return self.process.wait(START_SECONDS)
 
     def __enter__(self) -> Server:
