@@ -36,13 +36,14 @@ listing              -> reader store core errors
 prepare              -> sequencer.batch store.layout vault events core errors
 declarations         -> core errors
 log                  -> declarations prepare reader sequencer signers accounts vault keys store config core errors
+surface              -> cache reader sequencer store core errors
 fsck                 -> reader vault store core errors
 fsck_root            -> fsck reader store core errors
 scrub                -> log fsck_root fsck reader errors
 inspection           -> fsck_root fsck reader sequencer vault keys store config core errors
 client               -> verdicts events core errors
 monitor              -> client verdicts core errors
-api                  -> log listing fsck reader sequencer.batch store.layout tokens events core errors
+api                  -> log listing surface fsck reader sequencer.batch store.layout tokens events core errors
 server               -> *
 cli                  -> *
 __main__             -> cli
@@ -56,7 +57,7 @@ PURE = ("tlog.errors", "tlog.core", "tlog.events", "tlog.verdicts", "witness.sta
 # Third-party package: who may import it.
 LIBRARIES = {
     "aiohttp": ("tlog.client", "tlog.monitor", "tlog.api", "tlog.server", "tlog.cli", "witness"),
-    "aiohttp.web": ("tlog.api", "tlog.server", "witness.api", "witness.server"),
+    "aiohttp.web": ("tlog.api", "tlog.server", "tlog.cli.demo.tsa", "witness.api", "witness.server"),
     "click": ("tlog.cli", "witness.cli"),
     "cryptography": ("tlog.core", "tlog.keys", "conformance"),
     "lmdb": ("tlog.store", "witness.store"),
@@ -65,8 +66,8 @@ LIBRARIES = {
     "orjson": ("tlog", "witness"),
     "prometheus_client": ("tlog.api", "tlog.server", "witness.api"),
     "pymerkle": ("witness", "conformance"),
-    "rfc3161_client": ("witness",),
-    "rfc3161ng": ("witness",),
+    "rfc3161_client": ("tlog.core.timestamp",),
+    "rfc3161ng": ("tlog.core.timestamp",),
     "rfc8785": ("tlog.core",),
     "rich": ("tlog.cli", "witness.cli"),
     "sklearn": ("tlog.cli",),
