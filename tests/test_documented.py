@@ -76,7 +76,7 @@ def commands(group: click.Group, path: str = "tlog") -> dict[str, set[str]]:
 
 def test_routes_are_those_of_the_table() -> None:
     """Method, path and who may: both ways."""
-    shown = {(row[0], words(row[1])[0], row[2]) for row in rows("HTTP API")}
+    shown = {(row[0], words(row[1])[0], row[2]) for row in rows("HTTP API") if row[0] != "method"}
     assert shown == {(route.method, route.path, route.who) for route in ROUTES}
 
 

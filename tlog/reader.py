@@ -21,7 +21,7 @@ from tlog.core.proofs import (
     verify_inclusion,
 )
 from tlog.errors import CorruptStore, InvalidInput, Refused, VerificationError
-from tlog.sequencer.loop import Head
+from tlog.sequencer.publish import Head
 from tlog.sequencer.state import StreamView
 from tlog.store import layout
 from tlog.store.environment import LogStore
@@ -68,7 +68,7 @@ class Reader:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._store = source.store
-        self._trees = Trees(source.store)
+        self.trees = Trees(source.store)
 
     def number(self, stream_id: str) -> int:
         """The number of a stream. Raises: Refused (not-found)."""
@@ -242,7 +242,7 @@ class Reader:
         self, number: int, work: Callable[[Nodes], T], view: StreamView | None = None
     ) -> T:
         with self._store.read() as txn:
-            return work(self._trees.nodes(txn, number, view or self.source.view(number)))
+            return work(self.trees.nodes(txn, number, view or self.source.view(number)))
 
 
 def _root(nodes: Nodes, size: int, view: StreamView, number: int) -> Hash:

@@ -180,6 +180,16 @@ class Site:
         verify_receipt(receipt, self.verifier)
         return receipt
 
+    async def published(self) -> None:
+        """Wait until all that was recorded is covered by the public checkpoint."""
+        wanted = self.root[0]
+        for _ in range(500):
+            answer = await self.call("GET", "/checkpoint")
+            if answer.status == 200 and int(answer.body.split(b"\n")[1]) >= wanted:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("nothing is published")
+
     def check(self) -> None:
         """The oracle: every stream and the root log re-derived."""
         reader = Reader(self.log.source)

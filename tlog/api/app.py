@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from aiohttp import web
 
+from tlog.api import surface
 from tlog.api.context import GATE, LOG, Gate
 from tlog.api.openapi import DOCUMENT, document
 from tlog.api.problems import expect, problems_middleware
@@ -20,9 +21,10 @@ def make_app(log: Log) -> web.Application:
     app[LOG] = log
     app[GATE] = Gate(log)
     app[DOCUMENT] = document(ROUTES)
-    for path in dict.fromkeys(route.path for route in ROUTES):
-        resource = app.router.add_resource(path)
-        handlers = {route.method: route.handler for route in ROUTES if route.path == path}
+    surface.setup(app, log)
+    for pattern in dict.fromkeys(route.pattern or route.path for route in ROUTES):
+        resource = app.router.add_resource(pattern)
+        handlers = {r.method: r.handler for r in ROUTES if pattern == (r.pattern or r.path)}
         if "GET" in handlers:
             handlers["HEAD"] = handlers["GET"]
         for method, handler in handlers.items():

@@ -31,6 +31,11 @@ _EVENT_ID = {
     "description": "An id of another spelling, of another tenant's event, and of no event: not found.",
     "schema": {"type": "string", "pattern": "^evt_[0-7][0-9A-HJKMNP-TV-Z]{25}$"},
 }
+_PATH = {
+    "label": "A private stream's label, or `tenant/environment/name` of a public one.",
+    "L": "Level of the tile, 0 to 63.",
+    "N": "Index in groups of three digits, each but the last after an x; of a partial tile, `.p/` and its width.",
+}
 _HEADERS: dict[str, dict[str, Any]] = {
     "Idempotency-Key": {
         "description": "Same key and body within 24 h: the same entry. Scope: the agent in its stream.",
@@ -39,6 +44,14 @@ _HEADERS: dict[str, dict[str, Any]] = {
     "Prefer": {
         "description": "`return=minimal` leaves entry and proofs out.",
         "schema": {"type": "string", "examples": ["return=minimal"]},
+    },
+    "If-None-Match": {
+        "description": "The entity tags that the client holds.",
+        "schema": {"type": "string"},
+    },
+    "Accept-Encoding": {
+        "description": "`gzip` where the client can undo it.",
+        "schema": {"type": "string", "enum": ["gzip", "identity", "gzip, identity"]},
     },
     "Accept": {
         "description": "Proof packages are available as application/json.",
@@ -102,7 +115,7 @@ def document(routes: Iterable[Route]) -> bytes:
         for struct in (*route.success.values(), *route.body):
             if struct is not None:
                 structs[struct.__name__] = struct
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+        paths.setdefault(template(route.path), {})[route.method.lower()] = _operation(route)
     _, schemas = msgspec.json.schema_components(structs.values(), ref_template=_REF)
     return orjson.dumps(
         {
@@ -124,6 +137,11 @@ def document(routes: Iterable[Route]) -> bytes:
             },
         }
     )
+
+
+def template(path: str) -> str:
+    """A path as OpenAPI writes it: `<L>` of C2SP is `{L}`; what may follow an `<N>` is part of it."""
+    return path.replace("[.p/<W>]", "").replace("<", "{").replace(">", "}")
 
 
 def problems_of(route: Route) -> list[str]:
@@ -165,6 +183,15 @@ def _security(who: str) -> list[dict[str, list[str]]]:
 def _parameters(route: Route) -> Iterable[dict[str, Any]]:
     if "{event_id}" in route.path:
         yield _EVENT_ID
+    for name, text in _PATH.items():
+        if f"<{name}>" in route.path:
+            yield {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "description": text,
+                "schema": {"type": "string"},
+            }
     _, schemas = msgspec.json.schema_components([route.query], ref_template=_REF)
     schema = schemas[route.query.__name__]
     for name, member in schema["properties"].items():
@@ -196,10 +223,19 @@ def _content(route: Route) -> dict[str, Any]:
 def _answers(route: Route) -> dict[str, Any]:
     documented = {}
     for status, struct in route.success.items():
+        if route.media != JSON:
+            documented[str(status)] = _bytes(status, route.media)
+            continue
         schema = {"type": "object"} if struct is None else _ref(struct)
         text = (inspect.getdoc(struct) or "").partition("\n")[0] if struct else "OpenAPI 3.1."
         documented[str(status)] = {"description": text, "content": {JSON: {"schema": schema}}}
     return documented
+
+
+def _bytes(status: int, media: str) -> dict[str, Any]:
+    if status == 304:
+        return {"description": "What the client holds is the newest."}
+    return {"description": "As C2SP tlog-tiles says.", "content": {media: {}}}
 
 
 def _problems(route: Route) -> dict[str, Any]:

@@ -116,9 +116,7 @@ async def problems_middleware(request: web.Request, handler: Handler) -> web.Str
     try:
         return await handler(request)
     except TlogError as error:
-        if status_of(error) == 500:
-            _record(request, error)
-        return problem(error)
+        return failure(request, error)
     except web.HTTPException as error:
         kind = _KIND_OF_STATUS.get(error.status, "invalid-request")
         response = problem(Refused(kind, error.reason))
@@ -130,6 +128,13 @@ async def problems_middleware(request: web.Request, handler: Handler) -> web.Str
     except Exception as error:
         _record(request, error)
         return problem(TlogError("internal", ""))
+
+
+def failure(request: web.Request, error: TlogError) -> web.Response:
+    """The response for an error that a request ended with; a fault on our side is logged."""
+    if status_of(error) == 500:
+        _record(request, error)
+    return problem(error)
 
 
 async def expect(request: web.Request) -> web.Response | None:

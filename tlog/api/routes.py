@@ -12,12 +12,24 @@ from msgspec import Struct
 
 from tlog.api import answers, query
 from tlog.api.attest import AttestAnswer, AttestRequest, attest
+from tlog.api.body import JSON
 from tlog.api.events import post_batch, post_event
 from tlog.api.health import get_health
 from tlog.api.lookup import get_event, list_events
 from tlog.api.openapi import get_openapi
 from tlog.api.proof import get_consistency, get_inclusion, get_package
 from tlog.api.sth import get_sth, get_streams
+from tlog.api.surface import (
+    LABEL,
+    OCTETS,
+    TEXT,
+    get_checkpoint,
+    get_entries,
+    get_stream_checkpoint,
+    get_stream_entries,
+    get_stream_tile,
+    get_tile,
+)
 from tlog.api.verify import get_verify
 from tlog.events.input import AuditalEvent, SyenEvent
 
@@ -32,6 +44,7 @@ class Route(NamedTuple):
     `who`: an API key, a token's scope, "public" (a token with read, or anyone for what is public), or anyone. `body`: the
     flavours of one event or request, in an array or by lines if `batch`. `success`: status -> answer. `problems`: kinds
     beyond those that its credential, its parameters and its body bring along. `headers`: request headers that matter.
+    `media`: what it answers. `pattern`: how the router finds a path that is written as its specification writes it.
     """
 
     method: str
@@ -44,6 +57,8 @@ class Route(NamedTuple):
     batch: bool = False
     problems: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
+    media: str = JSON
+    pattern: str = ""
 
 
 EVENT = (SyenEvent, AuditalEvent)
@@ -63,6 +78,7 @@ EVENT_PROBLEMS = (
     "unknown-event-class",
 )
 TREE_PROBLEMS = ("not-found", "tree-size", "corrupt-store")
+SURFACE_PROBLEMS = ("not-found", "corrupt-store")
 KEYED = ("Idempotency-Key", "Prefer")
 
 ROUTES = (
@@ -129,5 +145,37 @@ ROUTES = (
     Route(
         "GET", "/openapi.json", ANYONE, get_openapi,
         {200: None},
+    ),
+    Route(
+        "GET", "/checkpoint", ANYONE, get_checkpoint,
+        {200: None, 304: None},
+        problems=("not-found",), headers=("If-None-Match",), media=TEXT,
+    ),
+    Route(
+        "GET", "/tile/<L>/<N>[.p/<W>]", ANYONE, get_tile,
+        {200: None},
+        problems=SURFACE_PROBLEMS, media=OCTETS, pattern="/tile/{level}/{index:.+}",
+    ),
+    Route(
+        "GET", "/tile/entries/<N>[.p/<W>]", ANYONE, get_entries,
+        {200: None},
+        problems=SURFACE_PROBLEMS, headers=("Accept-Encoding",), media=OCTETS, pattern="/tile/entries/{index:.+}",
+    ),
+    Route(
+        "GET", "/streams/<label>/checkpoint", ANYONE, get_stream_checkpoint,
+        {200: None, 304: None},
+        problems=SURFACE_PROBLEMS, headers=("If-None-Match",), media=TEXT, pattern=f"/streams/{LABEL}/checkpoint",
+    ),
+    # Before the tiles: the router takes the first that fits.
+    Route(
+        "GET", "/streams/<label>/tile/entries/<N>[.p/<W>]", PUBLIC, get_stream_entries,
+        {200: None},
+        problems=SURFACE_PROBLEMS, headers=("Accept-Encoding",), media=OCTETS,
+        pattern=f"/streams/{LABEL}/tile/entries/{{index:.+}}",
+    ),
+    Route(
+        "GET", "/streams/<label>/tile/<L>/<N>[.p/<W>]", ANYONE, get_stream_tile,
+        {200: None},
+        problems=SURFACE_PROBLEMS, media=OCTETS, pattern=f"/streams/{LABEL}/tile/{{level}}/{{index:.+}}",
     ),
 )  # fmt: skip
