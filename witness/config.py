@@ -1,0 +1,139 @@
+"""Settings of one witness: one frozen record, read once at start from DIR/witness.toml and WITNESS_… variables.
+
+Unknown names are refused: a mistyped setting must not silently be a default.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from tlog.core.keys import check_name
+from tlog.errors import InvalidInput
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE = "witness.toml"
+#: SPEC: tlog-cosignature, cosigned_message: a cosigner name has 1 to 255 bytes; "/audited" must fit as well.
+MAX_NAME = 247
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Every setting with its default. A setting `x` may be overridden by the environment variable `WITNESS_X`."""
+
+    #: Name of the witness: a URL without its scheme. It is in both vkeys and can never change.
+    name: str
+    #: Path of the guard file, relative to DIR. Put it on another disk than the store if you can.
+    guard: str = "guard"
+    #: URL prefixes of other witnesses, and of public copies of this one's pages, asked for `<hash>/checkpoint`:
+    #: a cosignature of ours in there that the store does not know shows that the store was rolled back.
+    peers: tuple[str, ...] = ()
+    #: Seconds between two looks at what was published of our own cosignatures.
+    check_interval: float = 60.0
+    #: Seconds that one such look may take, and that the first one may hold up the first cosignature after a start.
+    check_timeout: float = 5.0
+    #: Seconds by which the clock may stand behind the newest cosignature, or have jumped ahead, before signing stops.
+    clock_tolerance: float = 60.0
+    #: Checkpoints that may wait for the disk before new ones are refused with 503.
+    max_waiting: int = 1_000
+    #: Seconds that a client may take to send its request.
+    request_timeout: float = 10.0
+    #: Bytes of free disk below which nothing is cosigned.
+    min_free_disk: int = 64 * 1024 * 1024
+    #: Form of the log lines on standard error: text or json.
+    log_format: str = "text"
+
+
+SETTINGS = tuple(Config.__struct_fields__)
+
+
+def load(directory: Path, environ: Mapping[str, str]) -> Config:
+    """Read DIR/witness.toml, then WITNESS_<SETTING> variables; lists in those are separated by spaces.
+
+    Raises: InvalidInput naming the setting at fault.
+    """
+    path = directory / FILE
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InvalidInput(
+            "not-initialised",
+            f"{directory} is not an initialised witness directory; run `witness init`",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput("config", f"{path}: {error}") from error
+    defaults = {info.name: info.default for info in msgspec.structs.fields(Config)}
+    for name in SETTINGS:
+        text = environ.get(f"WITNESS_{name.upper()}")
+        if text is not None:
+            values[name] = text.split() if isinstance(defaults[name], tuple) else text
+    try:
+        return check(msgspec.convert(values, Config, strict=False))
+    except msgspec.ValidationError as error:
+        raise InvalidInput("config", f"{path}: {error}") from error
+
+
+def check(config: Config) -> Config:
+    """Refuse values that cannot work. Raises: InvalidInput."""
+    check_witness_name(config.name)
+    for name, value in msgspec.structs.asdict(config).items():
+        if not isinstance(value, int | float):
+            continue
+        # A limit of nothing, or of NaN, would refuse everything or let everything through.
+        least = 0.0 if name == "min_free_disk" else math.ulp(0.0)
+        if not least <= value < math.inf:
+            raise InvalidInput("config", f"{name} must be a positive number, not {value}")
+    for url in config.peers:
+        check_url(url)
+    if config.log_format not in {"text", "json"}:
+        raise InvalidInput("config", f"log_format is text or json, not {config.log_format!r}")
+    return config
+
+
+def check_witness_name(name: str) -> None:
+    """Refuse what cannot be the name of a witness, or would not leave room for `/audited`. Raises: InvalidInput."""
+    check_name(name)
+    if not name.isascii() or not name.isprintable() or '"' in name or "\\" in name:
+        raise InvalidInput("config", f"name {name!r} is not printable ASCII as it stands in a URL")
+    if len(name) > MAX_NAME:
+        raise InvalidInput("config", f"the name has at most {MAX_NAME} characters")
+
+
+def check_url(url: str) -> str:
+    """The URL prefix without its last slash. Raises: InvalidInput unless it is http(s)://host[:port][/path]."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or any(mark in url for mark in "?#@ ") or not url.isprintable():
+        raise InvalidInput("config", f"{url!r} is not an http or https URL without query and user")
+    return url.rstrip("/")
+
+
+def render(name: str) -> str:
+    """The text of a new witness.toml: the name, and every other setting as a comment with its default."""
+    defaults = msgspec.to_builtins(Config(name))
+    lines = [
+        "# Settings of this witness. What is commented out shows the default; the README explains each.",
+        "",
+        "# In both of its keys, for ever: never change it.",
+        f'name = "{name}"',
+        "",
+    ]
+    lines += [
+        f"#{setting} = {_toml(value)}" for setting, value in defaults.items() if setting != "name"
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value)
