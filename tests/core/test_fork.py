@@ -88,6 +88,13 @@ def by_growth() -> ForkProof:
     return ForkProof(GROWTH, history.leaf(later - 1), history.leaf(later))
 
 
+def by_standing_still() -> ForkProof:
+    """The same head once more: every leaf of the root log stands for a commit that added something."""
+    history = ONE.copy()
+    later = history.write(history.head(STREAM).body())
+    return ForkProof(GROWTH, history.leaf(later - 1), history.leaf(later))
+
+
 def by_place() -> ForkProof:
     return ForkProof(PLACE, ONE.leaf(4, 6), OTHER.leaf(4, 8))
 
@@ -99,6 +106,7 @@ GOOD: dict[str, Callable[[], ForkProof]] = {
     "a stream note and a leaf": by_note_and_leaf,
     "leaves of one root": by_leaves_of_one_root,
     "a smaller head after a larger one": by_growth,
+    "the same head twice in the root log": by_standing_still,
     "two leaves at one place": by_place,
 }
 
