@@ -41,6 +41,7 @@ fsck                 -> reader vault store core errors
 fsck_root            -> fsck reader store core errors
 scrub                -> log fsck_root fsck reader errors
 inspection           -> fsck_root fsck reader sequencer vault keys store config core errors
+client.fetch         -> core errors
 client               -> verdicts events core errors
 monitor              -> client verdicts core errors
 api                  -> log listing surface fsck reader sequencer.batch store.layout tokens events core errors
