@@ -13,7 +13,7 @@ import json
 import sys
 from pathlib import Path
 
-from conformance.golden import basics, documents
+from conformance.golden import basics, documents, forks
 from conformance.golden.honest import LOG, POLICY, W1, W2
 from conformance.golden.vectors import Vectors
 
@@ -28,6 +28,7 @@ SHA-256 of fixed texts and times are fixed: whoever runs the program gets these 
 - witnesses `{w1}` and `{w2}`; `policy.txt` asks for both
 - `index.json` says what each file must be judged as. For receipts, batches and packages: the four verdicts
   under `policy.txt`, and the exit status of `verifier/verify.py`, which knows the log's key and nothing else.
+  For fork proofs: the rule that the log broke, null for a file that shows nothing.
 
 One fault per file, named by the file. What only the log could do wrong is signed with the log's key, so that
 no signature and no hash but the binding in question is broken.
@@ -44,6 +45,7 @@ def build() -> dict[str, bytes]:
     documents.add_receipts(vectors)
     documents.add_packages(vectors)
     documents.add_batches(vectors)
+    forks.add_forks(vectors)
     provenance = PROVENANCE.format(log=LOG.vkey, w1=W1.vkey, w2=W2.vkey)
     keys = {"log": LOG.vkey, "witnesses": [W1.vkey, W2.vkey]}
     index = json.dumps({"keys": keys, "files": vectors.index}, indent=1, sort_keys=True) + "\n"

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Verify a receipt, a batch answer or a proof package of a tlog, without trusting or importing tlog.
+"""Verify a receipt, a batch answer, a proof package or a fork proof of a tlog, without trusting or importing tlog.
 
     python verify.py FILE --vkey VKEY [--payload payload.json] [--genesis entry.json] [--witness VKEY]...
 
 FILE is what POST /events, POST /events/batch or GET /proof/{event_id} answered. VKEY is the log's key,
 "<origin>+<8 hex>+<base64>", from another source than the log. payload.json is the event as submitted,
 or its payload alone when nothing else of it was committed. Exit status 0: all holds; 1: something is
-wrong, missing or not yet published, and the last line says what. Python 3.10 and `cryptography`.
+wrong, missing or not yet published, and the last line says what; 5: FILE is a fork proof and it holds,
+the log lied. Python 3.10 and `cryptography`.
 
   [1] entry      one strict JSON object in RFC 8785 form; three members; its record fits schema 1
   [2] hashes     block_hash = SHA-256(entry), leaf_hash = SHA-256(00 || entry) (RFC 6962); what FILE
@@ -20,6 +21,9 @@ wrong, missing or not yet published, and the last line says what. Python 3.10 an
   [7] position   a leaf under that note is exactly the head of the stream
   [8] payload    the submitter's own values and salt give the commitment in the entry   (if given)
   [9] witnesses  each given witness cosigned the root (C2SP tlog-cosignature)           (if given)
+
+A fork proof has steps of its own: [1] both statements are signed by the log; then, in the last line, what
+the log said that cannot both be true.
 
 Not checked: RFC 3161 timestamps in `anchors` (`openssl ts -verify`), quorums, and that the log shows
 everybody the same tree, which is what witnesses are for.
@@ -45,6 +49,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 class NotVerifiedError(Exception):
     """The file does not prove what it says. The text tells an auditor why."""
+
+
+class LiedError(Exception):
+    """The file proves that the log lied. The text says what it signed."""
 
 
 def demand(condition: object, why: str) -> None:
@@ -154,9 +162,9 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-def hashes(container: object, name: str) -> list[bytes]:
+def hashes(container: object, name: str, most: int = 64) -> list[bytes]:
     values = get(container, name, list)
-    demand(len(values) <= 64, f"{name!r} has more than 64 hashes")
+    demand(len(values) <= most, f"{name!r} has more than {most} hashes")
     return [unbase64(value, 32) for value in values]
 
 
@@ -180,7 +188,7 @@ def root_from_path(leaf: bytes, index: int, size: int, path: list[bytes]) -> byt
 def root_from_range(leaves: list[bytes], first: int, size: int, left: list, right: list) -> bytes:
     """The root from leaves [first, first + n) and the maximal complete subtrees left and right of them."""
     end, outside = first + len(leaves), left + right
-    demand(0 <= first < end <= size, "the range is not inside the tree")
+    demand(0 <= first <= end <= size and size, "the range is not inside the tree")
     taken = 0
 
     def root(low: int, high: int) -> bytes:
@@ -574,6 +582,79 @@ def check_payload(event: Event, fields: dict[str, object]) -> str:
     return f"{count - 1} values and the salt give commitment {root}"
 
 
+# --- Fork proofs -------------------------------------------------------------------------------------
+
+
+def open_statement(statement: dict, log: Key) -> tuple[str, int, bytes, bytes | None, int]:
+    """Origin, size, root of a note; a leaf under it, if it comes with one, and the leaf's index."""
+    names = {"checkpoint"} if len(statement) == 1 else {"checkpoint", "leaf", "leaf_index", "path"}
+    demand(set(statement) == names, "a statement has other members than its own")
+    origin = get(statement, "checkpoint", str).partition("\n")[0]
+    of_stream = origin.startswith(f"{log.name}/streams/") and not origin.endswith("/streams/")
+    demand(origin == log.name or of_stream, f"{origin!r} is neither this log nor a stream of it")
+    size, root = open_checkpoint(statement["checkpoint"], log.under(origin))
+    if len(names) == 1:
+        return origin, size, root, None, 0
+    demand(origin == log.name, "a leaf is shown under another log than the root log")
+    leaf, index = unbase64(get(statement, "leaf", str)), natural(statement, "leaf_index")
+    computed = root_from_path(leaf_hash(leaf), index, size, hashes(statement, "path"))
+    demand(computed == root, "the leaf is not under the note")
+    return origin, size, root, leaf, index
+
+
+def said_head(opened: tuple, log: Key) -> tuple[str, int, bytes]:
+    """The head that a statement is: the note's own, or the one that the leaf of the root log holds."""
+    origin, size, root, leaf, _ = opened
+    if leaf is None:
+        return origin, size, root
+    form = rb"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n"
+    parts = re.fullmatch(form, leaf)
+    demand(parts, "the leaf is no head of a stream")
+    origin = parts[1].decode(errors="replace")
+    of_stream = origin.startswith(f"{log.name}/streams/") and origin != f"{log.name}/streams/"
+    demand(of_stream and int(parts[2]) < 2**63, "the leaf is no head of a stream of this log")
+    return origin, int(parts[2]), unbase64(parts[3].decode(), 32)
+
+
+def check_history(old: tuple, new: tuple, subtrees: list[bytes]) -> str:
+    """Two heads of one origin, of which the second does not begin with the first."""
+    demand(old[0] == new[0], "the two heads are of two logs")
+    if old[1] == new[1]:
+        demand(not subtrees, "two heads of one size need no hashes")
+        demand(old[2] != new[2], "the two heads are the same")
+        return f"two heads of {old[0]} at size {old[1]}, with two roots"
+    demand(old[1] < new[1], "the larger head comes first")
+    left = subtrees[: old[1].bit_count()]
+    root = root_from_range([], old[1], new[1], left, subtrees[len(left) :])
+    demand(root == new[2], "the hashes do not give the root of the second head")
+    begins = root_from_range([], old[1], old[1], left, []) if old[1] else hashlib.sha256().digest()
+    demand(begins != old[2], "the second head begins with the first: no lie")
+    return f"two histories of {old[0]}: {old[1]} entries, and {new[1]} that do not begin with these"
+
+
+def check_fork(proof: dict, log: Key) -> str:
+    """Two things that the log signed and that cannot both be true; the text says which."""
+    members = {"type", "version", "rule", "first", "second", "hashes"}
+    demand(set(proof) == members, "a fork proof has other members than its own")
+    demand(proof["type"] == "fork", "not a fork proof")
+    demand(get(proof, "version", int) == 1, "a fork proof of another version")
+    one, other = (open_statement(get(proof, name, dict), log) for name in ("first", "second"))
+    say(1, f"both statements are signed by {log.name}")
+    subtrees = hashes(proof, "hashes", 126)
+    if proof["rule"] == "history":
+        return check_history(said_head(one, log), said_head(other, log), subtrees)
+    demand(proof["rule"] in ("growth", "place"), "a fork proof of an unknown rule")
+    demand(not subtrees, "hashes that this rule does not need")
+    demand(one[3] is not None and other[3] is not None, "this rule is about two leaves")
+    if proof["rule"] == "place":
+        demand(one[4] == other[4] and one[3] != other[3], "the two leaves can both be true")
+        return f"two leaves at place {one[4]} of the root log"
+    old, new = said_head(one, log), said_head(other, log)
+    demand(old[0] == new[0] and one[4] < other[4], "the second is no later head of the stream")
+    demand(new[1] <= old[1], "the stream grew: no lie")
+    return f"{old[0]} had {old[1]} entries, and later {new[1]}"
+
+
 # --- Reading the file -----------------------------------------------------------------------------------
 
 
@@ -637,6 +718,8 @@ def verify(options: argparse.Namespace) -> None:
     document = parse_json(Path(options.file).read_bytes())
     demand(type(document) is dict, "FILE is not a JSON object")
     genesis = Path(options.genesis).read_bytes() if options.genesis else None
+    if document.get("type") == "fork":
+        raise LiedError(check_fork(document, log))
     if "receipts" in document:
         demand(not options.payload, "give the payload with a single receipt")
         notes = verify_batch(document, log, genesis)
@@ -664,6 +747,9 @@ def main() -> int:
     parser.add_argument("--witness", action="append", default=[], help="vkey of a witness (type 4)")
     try:
         verify(parser.parse_args())
+    except LiedError as shown:
+        print(f"THE LOG LIED: {shown}")
+        return 5
     except NotVerifiedError as fault:
         print(f"NOT VERIFIED: {fault}")
         return 1
