@@ -31,12 +31,18 @@ sequencer.guard      -> errors
 signers              -> sequencer.guard core errors
 sequencer            -> signers store events core errors
 trees                -> sequencer store core errors
-reader               -> trees sequencer store core errors
+published            -> store core errors
+reader               -> published trees sequencer store core errors
 listing              -> reader store core errors
 prepare              -> sequencer.batch store.layout vault events core errors
 declarations         -> core errors
-log                  -> declarations prepare reader sequencer signers accounts vault keys store config core errors
+witnesses.clock      -> nothing of ours
+witnesses.keeper     -> core errors
+witnesses.policy     -> core errors
+publication          -> witnesses.keeper witnesses.clock sequencer.publish core errors
+log                  -> publication published witnesses.policy declarations prepare reader sequencer signers accounts vault keys store config core errors
 surface              -> cache reader sequencer store core errors
+witnesses            -> publication reader sequencer store.layout core errors
 fsck                 -> reader vault store core errors
 fsck_root            -> fsck reader store core errors
 scrub                -> log fsck_root fsck reader errors
@@ -59,6 +65,7 @@ PURE = ("tlog.errors", "tlog.core", "tlog.events", "tlog.verdicts", "witness.sta
 LIBRARIES = {
     "aiohttp": ("tlog.client", "tlog.monitor", "tlog.api", "tlog.server", "tlog.cli", "witness"),
     "aiohttp.web": ("tlog.api", "tlog.server", "tlog.cli.demo.tsa", "witness.api", "witness.server"),
+    "cbor2": ("tlog.core.cose", "conformance"),
     "click": ("tlog.cli", "witness.cli"),
     "cryptography": ("tlog.core", "tlog.keys", "conformance"),
     "lmdb": ("tlog.store", "witness.store"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.harness import ORIGIN, TestLog, new_log
 from tlog.core.checkpoint import Checkpoint, open_checkpoint
+from tlog.core.cose import log_header, to_be_signed
 from tlog.core.note import parse_vkey
 from tlog.errors import InvalidInput, Refused, VerificationError
 from tlog.signers import create_key, load_key
@@ -65,3 +67,35 @@ def test_only_streams_heads_in_the_root_log_are_signed(tmp_path: Path) -> None:
         for lie, index, root_size in lies:
             with pytest.raises(VerificationError):
                 signer.sign_stream(lie, index, proof.hashes, root_size)
+
+
+def test_receipts_are_signed_for_shown_heads_only(tmp_path: Path) -> None:
+    """The rule of `sign_stream`; of the root log only roots that this process signed."""
+    with TestLog(new_log(tmp_path / "log")) as log:
+        log.append([log.prepare(payload={"n": n}) for n in range(5)])
+        head, proof, signed = log.log.reader.stream_head(2)
+        place = (proof.leaf_index, proof.hashes, signed.root.size)
+        signer, key = log.log.signer, parse_vkey(log.log.vkey)
+        header, signature = signer.sign_receipt(head, place)
+        assert header == log_header(ORIGIN, key.public_key, head.origin)
+        message = to_be_signed(header, head.root)
+        assert message[0] == 0x84
+        key.verify(message, header.key_id + signature)
+        root = signed.root
+        header, signature = signer.sign_receipt(root, None)
+        key.verify(to_be_signed(header, root.root), header.key_id + signature)
+        lies: list[tuple[Checkpoint, Any]] = [
+            (Checkpoint(head.origin, head.size, bytes(32)), place),
+            (Checkpoint(head.origin, head.size + 1, head.root), place),
+            (Checkpoint(ORIGIN, head.size, head.root), place),
+            (head, (proof.leaf_index - 1, *place[1:])),
+            (head, (*place[:2], root.size + 1)),
+            (head, None),
+            (Checkpoint(ORIGIN, root.size, bytes(32)), None),
+            (Checkpoint(ORIGIN, root.size - 1, root.root), None),
+            (Checkpoint(ORIGIN, 10**6, root.root), None),
+            (Checkpoint(head.origin, root.size, root.root), None),
+        ]
+        for lie, where in lies:
+            with pytest.raises(VerificationError):
+                signer.sign_receipt(lie, where)

@@ -1,7 +1,8 @@
 """The log's signing key and the one signer that may use it.
 
 Sign only what is committed: the signer looks at the guard, not at its caller. A root note is signed only for the root that
-the guard remembers; a stream's note only for a head whose inclusion in that root is shown. Tokens use other keys.
+the guard remembers; a stream's note only for a head whose inclusion in that root is shown, and a COSE receipt only for the
+root of such a head, of either kind. Tokens use other keys.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tlog.core import cose
 from tlog.core.checkpoint import Checkpoint
 from tlog.core.hashes import Hash, leaf_hash
+from tlog.core.keys import KEY_ID_SIZE
 from tlog.core.note import Signer, parse_skey, sign_note, vkey_for
 from tlog.core.proofs import verify_inclusion
 from tlog.errors import InvalidInput, Refused, VerificationError
@@ -85,9 +88,30 @@ class LogSigner:
         `path` is its inclusion proof under the root of `root_size`, one that this process signed.
         Raises: VerificationError when the head is not in the root log.
         """
+        self._check_shown(head, leaf_index, path, root_size)
+        return sign_note(head.body(), [self._signer.under(head.origin)])
+
+    def sign_receipt(
+        self, head: Checkpoint, place: tuple[int, Sequence[Hash], int] | None
+    ) -> tuple[cose.Header, bytes]:
+        """Header and signature, 64 bytes, of COSE receipts for the root of `head`.
+
+        `place` is leaf index, path and root size of a stream's head, as for `sign_stream`; None for a head of the root log,
+        which must be one that this process signed. Raises: VerificationError when it is not shown.
+        """
+        if place is not None:
+            self._check_shown(head, *place)
+        elif head.origin != self.origin or self._signed.get(head.size) != head.root:
+            raise VerificationError
+        header = cose.log_header(self.origin, self._signer.public_key, head.origin)
+        # These bytes begin with 0x84: no note, of whatever text, has this signature.
+        blob = self._signer.sign_blob(cose.to_be_signed(header, head.root))
+        return header, blob[KEY_ID_SIZE:]
+
+    def _check_shown(
+        self, head: Checkpoint, leaf_index: int, path: Sequence[Hash], root_size: int
+    ) -> None:
         root = self._signed.get(root_size)
         if root is None:
             raise VerificationError
-        body = head.body()
-        verify_inclusion(leaf_hash(body), leaf_index, root_size, path, root)
-        return sign_note(body, [self._signer.under(head.origin)])
+        verify_inclusion(leaf_hash(head.body()), leaf_index, root_size, path, root)

@@ -165,42 +165,55 @@ def verify_consistency(
     verify_subtree_consistency(0, old, new, proof, old_root, new_root)
 
 
+def consistency_root(old: int, new: int, proof: Sequence[Hash], old_root: Hash) -> Hash:
+    """The root of `new` leaves to which `proof` extends the tree (old, old_root); 0 < old < new.
+
+    For those who hold only a signature over it (RFC 9942). Raises: VerificationError.
+    """
+    _demand(0 < old < new)
+    within, above = _climb(0, old, new, proof, old_root)
+    _demand(within == old_root)
+    return above
+
+
 def verify_subtree_consistency(
     start: int, end: int, size: int, proof: Sequence[Hash], subtree: Hash, root: Hash
 ) -> None:
     """Check that `subtree` is the hash of the leaves [start, end) of the tree (size, root).
 
-    1. The range is a subtree, in the tree; an empty one proves nothing and needs nothing.
-    2. The climb begins at the largest complete subtree that ends [start, end): the given one, or
-       the first hash of the proof. On the right edge of the tree it may be incomplete, and is then
-       the given one.
-    3. The path from there has the length that (end, size) demands.
-    4. Climbing, `above` becomes the root; `within` takes only the hashes of [start, end) and becomes
-       the subtree.
-
-    Raises: VerificationError.
+    An empty subtree proves nothing and needs nothing. Raises: VerificationError.
     """
-    _demand(_is_subtree(start, end) and end <= size, subtree, root)  # 1
+    _demand(_is_subtree(start, end) and end <= size, subtree, root)
     if start == end:
         _demand(not proof and subtree == EMPTY_ROOT)
-        return
+    else:
+        _demand(_climb(start, end, size, proof, subtree) == (subtree, root))
+
+
+def _climb(start: int, end: int, size: int, proof: Sequence[Hash], part: Hash) -> tuple[Hash, Hash]:
+    """The hash of [start, end), a subtree, and the root of `size` leaves that a proof gives.
+
+    1. It begins at the largest complete subtree that ends [start, end): `part`, or the first hash of
+    the proof; on the right edge `part`, complete or not.  2. The path from there has the length that
+    (end, size) demands.  3. `above` becomes the root; `within` takes only hashes of [start, end).
+    """
     first, last = start, end - 1
-    level = (first ^ last).bit_length()  # 2
+    level = (first ^ last).bit_length()  # 1
     if end < size:
         level = min(level, _trailing_zeros(end))
     first, last, tree_last = first >> level, last >> level, (size - 1) >> level
     seeds = 0 if first == last else 1
     levels = path_levels(last, tree_last + 1)
-    _demand(len(proof) == seeds + len(levels), *proof)  # 3
-    within = above = proof[0] if seeds else subtree
-    for up, sibling in zip(levels, proof[seeds:], strict=True):  # 4
+    _demand(len(proof) == seeds + len(levels), part, *proof)  # 2
+    within = above = proof[0] if seeds else part
+    for up, sibling in zip(levels, proof[seeds:], strict=True):  # 3
         if last >> up & 1:
             if first >> up < last >> up:
                 within = node_hash(sibling, within)
             above = node_hash(sibling, above)
         else:
             above = node_hash(above, sibling)
-    _demand(within == subtree and above == root)
+    return within, above
 
 
 def _is_subtree(start: int, end: int) -> bool:
