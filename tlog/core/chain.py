@@ -17,7 +17,7 @@ from tlog.core.ids import parse_event_id
 from tlog.core.wire import hash_text
 from tlog.errors import InvalidInput
 
-__all__ = ["GENESIS_PREVIOUS", "ChainFault", "block_hash", "verify_chain"]
+__all__ = ["GENESIS_PREVIOUS", "Chain", "ChainFault", "block_hash", "verify_chain"]
 
 
 class ChainFault(NamedTuple):
@@ -33,12 +33,10 @@ def block_hash(entry: bytes) -> str:
     return hash_text(sha256(entry).digest())
 
 
-def verify_chain(
-    entries: Iterable[bytes], previous: str = GENESIS_PREVIOUS, first: int = 0
-) -> Iterator[ChainFault]:
-    """Yield every fault of the leaves [first, first + n) of one stream, in order.
+class Chain:
+    """The running check of one stream's entries, in order.
 
-    `previous` is the block hash of leaf first - 1. For each entry:
+    For each entry:
 
     1. `entry`: the bytes are an entry, valid in itself.
     2. `link`: its previousHash is the block hash of the bytes before it, be those right or wrong.
@@ -48,35 +46,70 @@ def verify_chain(
 
     Of bytes that are no entry only the hash is known: the entry after them can still be linked. An
     entry of an unknown schema is no fault; of it, 1 checks the frame, and 3 and 4 are left out.
+
+    `index` is the leaf that comes next and `previous` the block hash before it; `stream` (id and number)
+    and `time` are of the last entry that had them. With these four another check goes on from here.
     """
-    stream: tuple[str, int] | None = None
-    time = ""
-    for index, raw in enumerate(entries, first):
+
+    __slots__ = ("index", "previous", "stream", "time")
+
+    def __init__(
+        self,
+        previous: str = GENESIS_PREVIOUS,
+        index: int = 0,
+        stream: tuple[str, int] | None = None,
+        time: str = "",
+    ) -> None:
+        self.previous = previous
+        self.index = index
+        self.stream = stream
+        self.time = time
+
+    def follow(self, raw: bytes) -> tuple[Entry | None, list[ChainFault]]:
+        """Check the next entry: what it says, None where it cannot be read, and its faults."""
+        index, faults, entry = self.index, [], None
         try:
             entry = parse_frame(raw)
         except InvalidInput as error:
-            yield ChainFault(index, "entry", error.detail)
+            faults.append(ChainFault(index, "entry", error.detail))
         else:
-            if entry.previous_hash != previous:
-                yield ChainFault(index, "link", "previousHash is not the hash of the entry before")
-            try:
-                validate_entry(entry)
-            except InvalidInput as error:
-                if error.kind != "unknown-schema":
-                    yield ChainFault(index, "entry", error.detail)
-            else:
-                found = _stream_of(entry)
-                stream = stream or found
-                if entry.record["chainPosition"] != index:
-                    yield ChainFault(index, "position", "the entry belongs to another position")
-                if found != stream:
-                    yield ChainFault(index, "stream", "the entry belongs to another stream")
+            if entry.previous_hash != self.previous:
+                detail = "previousHash is not the hash of the entry before"
+                faults.append(ChainFault(index, "link", detail))
+            faults += self._content(entry)
             # The strict form has one length and sorts as time does.
-            if entry.timestamp < time:
-                yield ChainFault(index, "time", "the entry is older than the one before it")
-            time = entry.timestamp
-        previous = block_hash(raw)
+            if entry.timestamp < self.time:
+                faults.append(
+                    ChainFault(index, "time", "the entry is older than the one before it")
+                )
+            self.time = entry.timestamp
+        self.previous = block_hash(raw)
+        self.index += 1
+        return entry, faults
+
+    def _content(self, entry: Entry) -> Iterator[ChainFault]:
+        index = self.index
+        try:
+            validate_entry(entry)
+        except InvalidInput as error:
+            if error.kind != "unknown-schema":
+                yield ChainFault(index, "entry", error.detail)
+            return
+        found = entry.record["streamId"], parse_event_id(entry.record["id"]).stream_number
+        self.stream = self.stream or found
+        if entry.record["chainPosition"] != index:
+            yield ChainFault(index, "position", "the entry belongs to another position")
+        if found != self.stream:
+            yield ChainFault(index, "stream", "the entry belongs to another stream")
 
 
-def _stream_of(entry: Entry) -> tuple[str, int]:
-    return entry.record["streamId"], parse_event_id(entry.record["id"]).stream_number
+def verify_chain(
+    entries: Iterable[bytes], previous: str = GENESIS_PREVIOUS, first: int = 0
+) -> Iterator[ChainFault]:
+    """Yield every fault of the leaves [first, first + n) of one stream, in order: see `Chain`.
+
+    `previous` is the block hash of leaf first - 1.
+    """
+    chain = Chain(previous, first)
+    for raw in entries:
+        yield from chain.follow(raw)[1]

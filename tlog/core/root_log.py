@@ -13,7 +13,8 @@ name what was found. Every finding is a `RuleBroken`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections import deque
+from collections.abc import Iterable, MutableMapping
 from typing import Literal, NamedTuple
 
 from tlog.core.checkpoint import Checkpoint, parse_checkpoint
@@ -149,28 +150,26 @@ class RootLogRules:
 
 
 def extend(
-    tree: Frontier, leaf_hashes: Iterable[Hash], heads: Sequence[StreamHead], origin: str
-) -> int:
-    """Append `leaf_hashes` to the stream's `tree`, and check each head whose size is reached.
+    tree: Frontier, leaf_hashes: Iterable[Hash], heads: deque[StreamHead], origin: str
+) -> None:
+    """Append `leaf_hashes` to the stream's `tree`; check each head whose size is reached, and take it off `heads`.
 
-    `heads` are ordered by size. Returns how many of them were reached and hold.
+    `heads` are ordered by size, none of them of a size that the tree has already.
 
     Raises: RuleBroken("extension"): the tree that the stream's leaves give has another root at that size, so the
         head extends none of the heads before; `index` is the last leaf of the stream that it covers.
     """
-    done = 0
     for digest in leaf_hashes:
         tree.append(digest)
-        if done < len(heads) and heads[done].size == tree.size:
-            head = heads[done]
-            if tree.root() != head.root:
-                detail = (
-                    f"the head of size {head.size} in root-log leaf {head.leaf} "
-                    "is not the root of the stream's leaves"
-                )
-                raise RuleBroken("extension", detail, origin=origin, index=head.size - 1)
-            done += 1
-    return done
+        if not heads or heads[0].size != tree.size:
+            continue
+        head = heads.popleft()
+        if tree.root() != head.root:
+            detail = (
+                f"the head of size {head.size} in root-log leaf {head.leaf} "
+                "is not the root of the stream's leaves"
+            )
+            raise RuleBroken("extension", detail, origin=origin, index=head.size - 1)
 
 
 def check_numbers(numbers: Iterable[tuple[int, int, str]], origin: str) -> None:

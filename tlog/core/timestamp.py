@@ -23,7 +23,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from rfc3161_client import VerifierBuilder, decode_timestamp_response
 
 from tlog.core import der
-from tlog.core.timestamp_chain import HASHES, check_not_revoked, find_signer, parse_roots, path_of
+from tlog.core.timestamp_chain import (
+    HASHES,
+    check_not_revoked,
+    find_signer,
+    other_names,
+    parse_roots,
+    path_of,
+)
 from tlog.core.timestamp_token import MAX_REPLY, TST_INFO, Token, TokenInfo, normalise, parse_reply
 from tlog.errors import TlogError, VerificationError
 
@@ -232,17 +239,9 @@ def _verify_signature(
     verifier = VerifierBuilder(roots=list(roots), nonce=info.nonce).build()
     verifier.verify(parsed, info.imprint)
     # SPEC: RFC 3161 section 2.4.2: tsa, "If present, it MUST correspond to one of the subject names included in the
-    # certificate that is to be used to verify the token."
-    if told.name is not None:
-        _demand(told.name in _names(signer))
-
-
-def _names(signer: x509.Certificate) -> list[x509.GeneralName]:
-    try:
-        others = signer.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return [x509.DirectoryName(signer.subject)]
-    return [x509.DirectoryName(signer.subject), *others]
+    # certificate that is to be used to verify the token." The library reads names of directories only.
+    if info.name is not None and info.name not in other_names(signer):
+        _demand(told.name == x509.DirectoryName(signer.subject))
 
 
 def _opaque(work: Callable[[], _T]) -> _T:

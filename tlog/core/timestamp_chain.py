@@ -105,6 +105,16 @@ def _check_issuer(fields: Fields, token: Token) -> None:
     _demand(der.integer(serial) == token.signer_serial)
 
 
+def other_names(certificate: x509.Certificate) -> list[bytes]:
+    """The DER of the GeneralNames that a certificate has beside its subject."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    listed = der.parse(names.value.public_bytes(), der.SEQUENCE)
+    return [one.raw for one in der.elements(listed.content)]
+
+
 def path_of(
     signer: x509.Certificate,
     certificates: Sequence[x509.Certificate],
@@ -157,10 +167,7 @@ def check_not_revoked(path: Sequence[x509.Certificate], crls: Iterable[bytes], g
 
 def _signed(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
     key = issuer.public_key()
-    try:
-        return crl.issuer == issuer.subject and crl.is_signature_valid(key)  # type: ignore[arg-type]
-    except TypeError:
-        return False
+    return crl.issuer == issuer.subject and crl.is_signature_valid(key)  # type: ignore[arg-type]
 
 
 def _reason(revoked: x509.RevokedCertificate) -> x509.ReasonFlags | None:

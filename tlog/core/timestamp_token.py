@@ -27,7 +27,10 @@ _gen_time = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
-    """TSTInfo. `gen_ms` in Unix milliseconds, cut; `accuracy_us` in microseconds, None if not told."""
+    """TSTInfo. `gen_ms` in Unix milliseconds, cut; `accuracy_us` in microseconds; `name` the DER of the authority's GeneralName.
+
+    What is None was not told.
+    """
 
     policy: str
     imprint_algorithm: str
@@ -37,6 +40,7 @@ class TokenInfo:
     gen_ms: int
     accuracy_us: int | None
     nonce: int | None
+    name: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +177,7 @@ def parse_info(content: bytes) -> TokenInfo:
     accuracy = fields.optional(der.SEQUENCE)
     fields.optional(der.BOOLEAN)
     nonce = fields.optional(der.INTEGER)
-    fields.optional(der.context(0))
+    name = fields.optional(der.context(0))
     _no_critical(fields.optional(der.context(1)))
     fields.end()
     return TokenInfo(
@@ -185,6 +189,7 @@ def parse_info(content: bytes) -> TokenInfo:
         parse_rfc3339(gen_time),
         None if accuracy is None else _accuracy(Fields(accuracy)),
         None if nonce is None else der.integer(nonce),
+        None if name is None else name.content,
     )
 
 
