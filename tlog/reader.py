@@ -14,6 +14,7 @@ from tlog.core.checkpoint import Checkpoint, parse_checkpoint
 from tlog.core.hashes import Hash, leaf_hash
 from tlog.core.ids import EventId, parse_event_id, stream_origin
 from tlog.core.merkle import root_hash
+from tlog.core.policy import Policy
 from tlog.core.proofs import (
     consistency_proof,
     inclusion_proof,
@@ -21,6 +22,7 @@ from tlog.core.proofs import (
     verify_inclusion,
 )
 from tlog.errors import CorruptStore, InvalidInput, Refused, VerificationError
+from tlog.published import first_published, first_witnessed
 from tlog.sequencer.publish import Head
 from tlog.sequencer.state import StreamView
 from tlog.store import layout
@@ -41,6 +43,7 @@ class Source(NamedTuple):
     numbers: dict[str, int]
     view: Callable[[int], StreamView]
     head: Callable[[], Head]
+    policy: Policy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +113,11 @@ class Reader:
             raise CorruptStore(f"the index of stream {number} leads leaf {index} to another record")
         return Located(number, index, position, record)
 
-    def entries(self, number: int, start: int, end: int) -> list[Located]:
+    def entries(
+        self, number: int, start: int, end: int, view: StreamView | None = None
+    ) -> list[Located]:
         """Leaves [start, end) of a stream, in one transaction: keep the range small."""
-        view = self.source.view(number)
+        view = view or self.source.view(number)
         found = []
         with self._store.read() as txn:
             while start < min(end, view.size):
@@ -207,11 +212,15 @@ class Reader:
 
     def published(self, root_leaf: int) -> tuple[int, bytes] | None:
         """Size and note of the first published root that covers a leaf of the root log."""
-        with self._store.read() as txn:
-            cursor = txn.cursor(db=self._store.db["published"])
-            if not cursor.set_range(layout.u64(root_leaf + 1)):
-                return None
-            return layout.read_u64(cursor.key()), bytes(cursor.value())
+        return first_published(self._store, root_leaf)
+
+    def witnessed(self, root_leaf: int) -> tuple[int, bytes] | None:
+        """The same of the first whose note has the quorum of the log's policy, None without policy or such a root.
+
+        After a long outage of the witnesses it is one soon after the first.
+        """
+        policy = self.source.policy
+        return None if policy is None else first_witnessed(self._store, policy, root_leaf)
 
     def find_leaf(self, number: int, wanted: Hash) -> int:
         """The index of the first leaf with this leaf hash. Raises: Refused (not-found)."""

@@ -75,11 +75,9 @@ class Labels:
             self._seen += 1
 
     def number(self, label: str) -> int | None:
-        """The number of a stream that has a head, None if there is none."""
+        """The number of a stream, None if there is none. One that is being opened has a number before it has a head."""
         self._learn()
-        number = self._numbers.get(label)
-        # A stream that is being opened has a number before it has a head.
-        return number if number is not None and self._source.view(number).size else None
+        return self._numbers.get(label)
 
 
 class Surface:
@@ -98,10 +96,31 @@ class Surface:
         Every width is served that the tree has reached, so the tiles of every size ever signed. Raises: Refused
         (not-found) for what the tree does not have, CorruptStore.
         """
+        return self._tile(number, level, index, width, None)
+
+    def bundle(self, number: int, index: int, width: int = TILE_WIDTH) -> bytes:
+        """The bundle of the first `width` entries beside tile (0, index). Raises: as `tile`."""
+        key = (number, None, index, width)
+        bundle = self.shelf.get(key)
+        if bundle is None:
+            view = self._view(number)
+            hashes = self._tile(number, 0, index, width, view)
+            start = index * TILE_WIDTH
+            found = self._reader.entries(number, start, start + width, view)
+            entries = [located.record.entry for located in found]
+            if b"".join(map(leaf_hash, entries)) != hashes:
+                raise CorruptStore(f"entries {start} … of stream {number} are not its leaves")
+            bundle = bundle_encode(entries)
+            self.shelf.put(key, bundle)
+        return bundle
+
+    def _tile(
+        self, number: int, level: int, index: int, width: int, view: StreamView | None
+    ) -> bytes:
         key = (number, level, index)
         tile = self.shelf.get(key)
         if tile is None:
-            view = self._view(number)
+            view = view or self._view(number)
             # SPEC (tlog-tiles): a hash of level L+1 is that of a *full* tile of level L.
             held = (view.size >> TILE_HEIGHT * level) - index * TILE_WIDTH
             if held < width:
@@ -111,21 +130,6 @@ class Surface:
             tile = self._full_tile(number, level, index, view)
             self.shelf.put(key, tile)
         return tile[: width * HASH_SIZE]
-
-    def bundle(self, number: int, index: int, width: int = TILE_WIDTH) -> bytes:
-        """The bundle of the first `width` entries beside tile (0, index). Raises: as `tile`."""
-        key = (number, None, index, width)
-        bundle = self.shelf.get(key)
-        if bundle is None:
-            hashes = self.tile(number, 0, index, width)
-            start = index * TILE_WIDTH
-            found = self._reader.entries(number, start, start + width)
-            entries = [located.record.entry for located in found]
-            if b"".join(map(leaf_hash, entries)) != hashes:
-                raise CorruptStore(f"entries {start} … of stream {number} are not its leaves")
-            bundle = bundle_encode(entries)
-            self.shelf.put(key, bundle)
-        return bundle
 
     def _view(self, number: int) -> StreamView:
         """The newest picture of a stream, its root known to be signed, or in what is signed. Raises: CorruptStore."""

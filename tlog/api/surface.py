@@ -75,9 +75,8 @@ def _anyone(handler: Handler) -> Handler:
 @_anyone
 async def get_checkpoint(request: web.Request) -> web.Response:
     """The root log's published checkpoint, a signed note, with the cosignatures gathered."""
-    _raw_path(request)
     note = root_checkpoint(request.app[LOG])
-    if note is None:
+    if _raw_path(request) != "/checkpoint" or note is None:
         raise _absent()
     return _checkpoint(request, note)
 
@@ -147,6 +146,8 @@ def root_checkpoint(log: Log) -> bytes | None:
 def _stream_note(app: web.Application, number: int) -> bytes:
     log, shelf = app[LOG], app[SURFACE].shelf
     view = log.source.view(number)
+    if not view.size:  # it is being opened
+        raise _absent()
     # The signature is deterministic, so a size has one note.
     key = (number, "checkpoint", view.size)
     note = shelf.get(key)
