@@ -43,6 +43,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     publish_interval: float = 1.0
     #: Seconds between publications when idle.
     publish_idle_interval: float = 60.0
+    #: Path of a C2SP tlog-policy file, relative to DIR: the witnesses that are asked to cosign. "" for none.
+    witness_policy: str = ""
+    #: Seconds for which a published root waits for its quorum before it is shown with fewer cosignatures.
+    witness_wait: float = 0.8
+    #: Seconds that a witness may take to answer.
+    witness_timeout: float = 5.0
     #: Lifetime of a bearer token in seconds.
     token_lifetime: int = 900
     #: Requests per second and API key; a burst of as many seconds' worth as `rate_burst` is let through.

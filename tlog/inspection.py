@@ -16,7 +16,7 @@ from tlog.fsck_root import verify_root_log
 from tlog.keys import FileKey
 from tlog.reader import Reader, Source
 from tlog.sequencer.guard import Guard, GuardState
-from tlog.sequencer.loop import Head
+from tlog.sequencer.publish import Head
 from tlog.sequencer.recover import replay
 from tlog.sequencer.state import States
 from tlog.store import layout

@@ -15,13 +15,15 @@ from functools import partial
 from pathlib import Path
 
 from tlog import config as settings
-from tlog import declarations
+from tlog import declarations, published
 from tlog.accounts import Accounts
 from tlog.config import Config
 from tlog.core.ids import parse_stream_id
+from tlog.core.note import Verifier, parse_vkey
 from tlog.errors import Refused, TlogError
 from tlog.keys import FileKey
 from tlog.prepare import Preparer
+from tlog.publication import Publication
 from tlog.reader import Reader, Source
 from tlog.sequencer.answers import Answers
 from tlog.sequencer.batch import Batch, Opening, Outcome, Prepared
@@ -34,6 +36,7 @@ from tlog.store import layout
 from tlog.store.environment import LogStore
 from tlog.store.layout import LogRow
 from tlog.vault import Vault
+from tlog.witnesses.policy import load_policy
 
 OPERATIONS_STREAM = "tlog:log:operations"
 
@@ -142,6 +145,8 @@ class Log:
         self._answers: Answers | None = None
         self._on_fatal = fatal
         key = load_key(directory / "log.key")
+        path, log = self.config.witness_policy, parse_vkey(key.vkey)
+        self.policy = load_policy(directory / path, log) if path else None
         self.store = LogStore.open(directory / "log")
         self.guard = Guard.open(directory / self.config.guard, self.store.log_row().store_id)
         self.vault = Vault.open(directory / "keys", FileKey(directory / self.config.vault_key))
@@ -164,6 +169,7 @@ class Log:
             publish_every=(self.config.publish_interval, self.config.publish_idle_interval),
             fatal=self._fail,
         )
+        self.publication = self._open_publication(log)
         self.source = Source(
             self.store,
             self.config.origin,
@@ -171,6 +177,7 @@ class Log:
             self.states.numbers,
             self.states.view,
             lambda: self.sequencer.head,
+            self.policy,
         )
         self.reader = Reader(self.source)
 
@@ -264,6 +271,23 @@ class Log:
             if not self.stream_exists(stream_id):
                 await self.append([], {stream_id: self.preparer.opening(stream_id, public=public)})
             declarations.forget(self.directory, stream_id)
+
+    def _open_publication(self, log: Verifier) -> Publication:
+        config = self.config
+        publication = Publication(
+            self.policy,
+            log,
+            witness_wait=config.witness_wait,
+            # Asked at least every idle interval, a witness that answers is heard twice in this time.
+            witness_memory=2 * config.publish_idle_interval + config.witness_timeout,
+            store=self.sequencer.keep,
+        )
+        last = published.newest(self.store)
+        if last is not None:
+            publication.restore(*last)
+        self.sequencer.publisher.audience = publication
+        self.sequencer.clock_ahead = publication.clock.ahead
+        return publication
 
     def _fail(self, error: BaseException) -> None:
         self.failure = error

@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from tlog.core.checkpoint import Checkpoint
 from tlog.errors import TlogError, Unavailable
@@ -20,6 +19,7 @@ from tlog.sequencer.commit import sign_commit, write_commit
 from tlog.sequencer.guard import Guard
 from tlog.sequencer.integrate import Draft, outcome_of, place_batch
 from tlog.sequencer.pool import Limits, Pool
+from tlog.sequencer.publish import Head, Publisher
 from tlog.sequencer.state import States
 from tlog.signers import LogSigner
 from tlog.store import layout
@@ -29,15 +29,6 @@ from tlog.store.layout import CommitRow
 logger = logging.getLogger(__name__)
 
 MAX_CLOCK_REWIND_MS = 1_000
-
-
-class Head(NamedTuple):
-    """The newest signed root, as everyone may see it. `note` is the signed checkpoint."""
-
-    commit: int
-    ms: int
-    root: Checkpoint
-    note: bytes
 
 
 class Sequencer:
@@ -67,17 +58,19 @@ class Sequencer:
         self._same_body = same_body
         self._clock_ms = clock_ms
         self._limits = limits or Limits()
-        self._publish_every, self._publish_idle = publish_every
-        self._published_at = -self._publish_idle
+        self.publisher = Publisher(store, publish_every)
         self._fatal = fatal
         self._pool = Pool(self._limits)
         self._stopping = False
         self._failed = False
+        self._halted: Exception | None = None
         self._disk_checked = 0.0
         self._disk_full = False
         self._thread = threading.Thread(target=self._run, name="tlog-writer", daemon=True)
         self.head = Head(row.number, row.ms, _root(signer, row), sign_commit(signer, row))
-        self.published: Head | None = None  # the newest root that is public
+        self.committed_events = 0  # by this process
+        # Milliseconds by which the clock is too far ahead of what witnesses say; 0 if it is not, or none says anything.
+        self.clock_ahead: Callable[[int], int] = lambda now_ms: 0
 
     def start(self) -> None:
         """Begin to commit."""
@@ -89,6 +82,21 @@ class Sequencer:
         self._pool.close()
         if self._thread.ident is not None:
             self._thread.join()
+
+    def halt(self, reason: Exception) -> None:
+        """Stop the writer as after a fault of its own: something was shown after which nothing may be signed."""
+        self._halted = reason
+        self._pool.wake()
+
+    def keep(self, size: int, note: bytes) -> None:
+        """Store the note of a published root with more cosignatures, soon. For any thread."""
+        self.publisher.keep(size, note)
+        self._pool.wake()
+
+    @property
+    def published(self) -> Head | None:
+        """The newest root that is public."""
+        return self.publisher.published
 
     @property
     def waiting(self) -> int:
@@ -104,7 +112,7 @@ class Sequencer:
             return "stopping"
         if self._disk_full:
             return "disk-full"
-        return "clock" if self._clock_ms() < self._row.ms - MAX_CLOCK_REWIND_MS else "ok"
+        return "ok" if self._clock_fault(self._clock_ms()) is None else "clock"
 
     def submit(self, batch: Batch) -> None:
         """Hand over a batch; its `done` is called on the writer thread.
@@ -124,14 +132,17 @@ class Sequencer:
         try:
             while True:
                 taken = self._pool.take(self._publication_due)
+                batches = taken or []
+                if self._halted is not None:
+                    raise self._halted
                 if taken is None:
+                    self.publisher.work(self.head, stopping=True)
                     return
-                batches = taken
                 self._check_disk()
                 if batches:
                     self._commit(batches)
                 if self._publication_due() <= 0:
-                    self._publish()
+                    self.publisher.work(self.head)
         except BaseException as error:
             # Unknown outcome (see commit.py): answer "unknown", then the process must end.
             self._failed = True
@@ -143,18 +154,8 @@ class Sequencer:
             self._fatal(error)
 
     def _publication_due(self) -> float:
-        """Seconds until the newest root must be published."""
-        changed = self.published is None or self.head.root.size > self.published.root.size
-        interval = self._publish_every if changed else self._publish_idle
-        return self._published_at + interval - time.monotonic()
-
-    def _publish(self) -> None:
-        """Make the newest signed root the public one, durably: proofs will name it for ever."""
-        head = self.head
-        with self._store.env.begin(write=True) as txn:
-            txn.put(layout.u64(head.root.size), head.note, db=self._store.db["published"])
-        self.published = head
-        self._published_at = time.monotonic()
+        """Seconds until the newest root must be published, or cosignatures stored."""
+        return -1.0 if self._halted is not None else self.publisher.due(self.head)
 
     def _check_disk(self) -> None:
         now = time.monotonic()
@@ -186,12 +187,18 @@ class Sequencer:
             one.batch.done(answer)
 
     def _next_ms(self) -> int:
-        now, last = self._clock_ms(), self._row.ms
-        if now < last - MAX_CLOCK_REWIND_MS:
-            raise Unavailable(
-                "clock", f"the log's clock is {last - now} ms behind its last entry", 5.0
-            )
-        return max(now, last)
+        now = self._clock_ms()
+        fault = self._clock_fault(now)
+        if fault is not None:
+            raise Unavailable("clock", fault, 5.0)
+        return max(now, self._row.ms)
+
+    def _clock_fault(self, now: int) -> str | None:
+        behind = self._row.ms - now
+        if behind > MAX_CLOCK_REWIND_MS:
+            return f"the log's clock is {behind} ms behind its last entry"
+        ahead = self.clock_ahead(now)
+        return f"the log's clock is {ahead} ms ahead of its witnesses" if ahead else None
 
     def _write(self, ms: int, admission: Admission, admitted: list[Admitted]) -> list[Outcome]:
         self._flush_keys()
@@ -216,6 +223,7 @@ class Sequencer:
         states.publish([layout.ROOT_LOG])
         self.head = Head(draft.number, ms, draft.root, note)
         states.publish(draft.touched)
+        self.committed_events += sum(event is not None for new in placed for event in new)
         committed = Committed(draft.number, ms, draft.root, note, draft.heads)
         return [
             answers[id(one)]._replace(committed=committed)

@@ -81,6 +81,11 @@ class Pool:
                 self._bytes -= batch.size
             return taken
 
+    def wake(self) -> None:
+        """Have `take` ask again what is due."""
+        with self._wake:
+            self._wake.notify()
+
     def close(self) -> None:
         """Refuse what comes from now on; what waits can still be taken."""
         with self._wake:
