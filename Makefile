@@ -13,10 +13,10 @@ STAMP := $(VENV)/.installed
 # What a stranger relies on to check the log is tested to the last branch.
 PROVEN := tlog/core/*,tlog/events/*,witness/state.py
 
-.PHONY: help setup test lint demo faults exhaustive bench lock system clean
+.PHONY: help setup test lint demo conformance faults exhaustive bench lock system clean
 
 help: ## show this list
-	@sed -nE 's/^([a-z]+):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -nE 's/^([a-z]+):.*## /\1\t/p' Makefile | expand -t 13
 
 setup: $(STAMP) ## make .venv with every dependency pinned by hash, and this checkout in it
 
@@ -49,6 +49,9 @@ test: lint ## lint, then every test with branch coverage; under 15 minutes on tw
 
 demo: setup ## a real classifier, several hundred decisions, every proof checked, one byte changed and found
 	$(BIN)/tlog demo
+
+conformance: setup ## run programs that others wrote against a real log; what is not on this machine is skipped by name
+	$(BIN)/python -m conformance.peers
 
 KILLS ?= 200
 faults: setup ## the long fault run: 200 kills under load, and errors injected at every write and sync

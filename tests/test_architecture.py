@@ -57,6 +57,9 @@ __main__             -> cli
 witness              -> tlog.core tlog.client.fetch tlog.errors
 conformance          -> tlog.core tlog.errors
 conformance.verifier -> nothing of ours
+conformance.faulty_proxy -> nothing of ours
+conformance.peers    -> conformance.faulty_proxy
+conformance.http     -> nothing of ours
 """
 
 PURE = ("tlog.errors", "tlog.core", "tlog.events", "tlog.verdicts", "witness.state")
@@ -72,6 +75,7 @@ LIBRARIES = {
     "msgpack": ("tlog.store", "witness.store"),
     "msgspec": ("tlog", "witness"),
     "orjson": ("tlog", "witness"),
+    "pytest": ("conformance.http",),
     "prometheus_client": ("tlog.api", "tlog.server", "witness.api"),
     "pymerkle": ("witness", "conformance"),
     "rfc3161_client": ("tlog.core.timestamp",),
@@ -212,6 +216,8 @@ PLANTED = [
     ("conformance.verifier.x", "from tlog.core import note", _arrows),
     ("conformance.verifier.x", "from conformance import make_vectors", _arrows),
     ("conformance.make_vectors", "import tlog.vault", _arrows),
+    ("conformance.peers.x", "from tlog.core import note", _arrows),
+    ("conformance.http.x", "from conformance.peers import peer", _arrows),
     ("tlog.reader", "import lmdb", _libraries),
     ("tlog.accounts", "def f():\n    import lmdb", _libraries),
     ("tlog.client.x", "from aiohttp import web", _libraries),

@@ -1,0 +1,29 @@
+"""Run every peer that this machine has; print what each said. Exit status 1 if one disagrees."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from conformance.peers import readers
+from conformance.peers.table import render
+
+
+def main() -> int:
+    """The whole run."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="conformance-") as directory:
+        rows = readers.check(Path(directory))
+    print(render(rows))
+    count = {
+        word: sum(row.result == word for row in rows) for word in ("agrees", "DISAGREES", "skipped")
+    }
+    print(f"{time.monotonic() - began:.0f} seconds")
+    print(f"{count['agrees']} passed, {count['DISAGREES']} failed, {count['skipped']} skipped")
+    return 1 if count["DISAGREES"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
