@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
 
 from tests.reference import leaf, trees
@@ -127,28 +129,30 @@ def test_reserved_origins_grow_too() -> None:
         found.follow(3, Checkpoint(reserved, 1, root(2)).body())
 
 
-def heads(*sizes: int) -> list[StreamHead]:
+def heads(*sizes: int) -> deque[StreamHead]:
     tree = trees()
-    return [StreamHead(size, tree.root(size), 10 + size, 3) for size in sizes]
+    return deque(StreamHead(size, tree.root(size), 10 + size, 3) for size in sizes)
 
 
 @pytest.mark.parametrize("start", [0, 1, 5, 8])
 def test_heads_of_one_growing_tree(start: int) -> None:
     tree = Frontier()
-    extend(tree, trees().leaves[:start], [], "s")
     wanted = heads(9, 10, 16, 40)
-    assert extend(tree, trees().leaves[start:30], wanted, "s") == 3
-    assert extend(tree, trees().leaves[30:50], wanted[3:], "s") == 1
+    extend(tree, trees().leaves[:start], wanted, "s")
+    assert len(wanted) == 4
+    extend(tree, trees().leaves[start:30], wanted, "s")
+    assert [head.size for head in wanted] == [40]
+    extend(tree, trees().leaves[30:50], wanted, "s")
+    assert not wanted
     assert (tree.size, tree.root()) == (50, trees().root(50))
 
 
 @pytest.mark.parametrize("wrong", range(4))
 def test_a_head_that_extends_nothing(wrong: int) -> None:
     wanted = heads(9, 10, 16, 40)
-    wanted[wrong] = wanted[wrong]._replace(root=root(1))
+    head = wanted[wrong] = wanted[wrong]._replace(root=root(1))
     with pytest.raises(RuleBroken) as caught:
         extend(Frontier(), map(leaf, range(50)), wanted, "s")
-    head = wanted[wrong]
     assert (caught.value.rule, caught.value.index) == ("extension", head.size - 1)
     assert f"root-log leaf {head.leaf}" in str(caught.value)
 
@@ -164,7 +168,7 @@ def test_numbers_are_in_the_order_of_opening() -> None:
 @pytest.mark.parametrize("size", [0, 1, 2, 7, 64, 255])
 def test_packed_frontiers(size: int) -> None:
     tree = Frontier()
-    extend(tree, trees().leaves[:size], [], "s")
+    extend(tree, trees().leaves[:size], deque(), "s")
     packed = pack_frontier(tree)
     assert len(packed) == 32 * size.bit_count()
     assert unpack_frontier(size, packed).root() == trees().root(size)

@@ -123,12 +123,13 @@ async def test_every_false_byte_is_named(
     log = served(tiles)
     true = tiles.resource(path)
     assert true is not None
-    log.lies[path] = {
+    lies: dict[str, bytes | int] = {
         "flip": flipped(true, 4),
         "long": true + b"\x00",
         "short": true[:-1],
         "gone": 404,
-    }[how]
+    }
+    log.lies[path] = lies[how]
     async with log.served(), Fetcher(log.url) as fetcher:
         tree = RemoteTree(fetcher, COUNT, tiles.root(), origin=ORIGIN)
         start = COUNT - 300 if "257" in path else 0

@@ -57,6 +57,11 @@ class Tiles:
             self._known[lo, hi] = sha256(b"\x01" + pair).digest()
         return self._known[lo, hi]
 
+    def grow(self, entries: Sequence[bytes]) -> None:
+        """Append entries. What is known of complete subtrees and of earlier sizes stays true."""
+        self.entries += entries
+        self._rows.clear()
+
     def resource(self, path: str) -> bytes | None:
         """What is at a path below the prefix, None where nothing is."""
         try:
@@ -122,3 +127,32 @@ class TiledLog:
 def counted(count: int) -> list[bytes]:
     """The entries "0", "1", … of a log."""
     return [b"%d" % number for number in range(count)]
+
+
+class Audited(TiledLog):
+    """A whole log: streams by label, and a root log that states each head of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logs[""] = Tiles([Checkpoint(ORIGIN, 0, sha256().digest()).body()])
+
+    def stream(self, label: str) -> Tiles:
+        """The tree of a stream, made at first use."""
+        return self.logs.setdefault(f"streams/{label}/", Tiles([]))
+
+    def append(self, label: str, *entries: bytes, root: bytes | None = None) -> None:
+        """Append to a stream, and its new head to the root log; with another `root` the head is a lie."""
+        tiles = self.stream(label)
+        tiles.grow(entries)
+        origin = f"{ORIGIN}/streams/{label}"
+        head = Checkpoint(origin, len(tiles.entries), tiles.root() if root is None else root)
+        self.leaf(head.body())
+
+    def leaf(self, *bodies: bytes) -> None:
+        """Append any leaf to the root log."""
+        self.logs[""].grow(bodies)
+
+    def head(self) -> Checkpoint:
+        """The root log's head."""
+        tiles = self.logs[""]
+        return Checkpoint(ORIGIN, len(tiles.entries), tiles.root())
