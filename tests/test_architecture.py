@@ -76,7 +76,7 @@ LIBRARIES = {
     "msgspec": ("tlog", "witness"),
     "orjson": ("tlog", "witness"),
     "pytest": ("conformance.http",),
-    "prometheus_client": ("tlog.api", "tlog.server", "witness.api"),
+    "prometheus_client": ("tlog.api", "tlog.server", "witness.metrics"),
     "pymerkle": ("witness", "conformance"),
     "rfc3161_client": ("tlog.core.timestamp",),
     "rfc3161ng": ("tlog.core.timestamp",),

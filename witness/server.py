@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from pathlib import Path
 
 from aiohttp import web
 
-from witness.api import make_runner
+from witness import output
+from witness.api.app import make_runner
+from witness.lookout import Lookout
+from witness.metrics import Metrics
+from witness.service import Service
 from witness.witness import Witness
+from witness.writer import Writer
+
+WRITER_FAILED = 70
 
 
 def serve(directory: Path, host: str, port: int) -> int:
-    """Serve until SIGTERM or SIGINT; the exit code."""
+    """Serve until SIGTERM or SIGINT; the exit code. 70 means the writer failed and start-up must judge."""
     import uvloop
 
     return uvloop.run(_serve(directory, host, port))
@@ -23,9 +31,13 @@ async def _serve(directory: Path, host: str, port: int) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     witness = Witness(directory)
+    output.configure(witness.config.log_format)
+    metrics = Metrics()
+    service = make_service(witness, metrics, stop)
+    metrics.observe(service)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    runner = make_runner(witness)
+    runner = make_runner(service, metrics)
     await runner.setup()
     await web.TCPSite(runner, host, port, backlog=1024, reuse_address=True).start()
     addresses = ", ".join(f"http://{a[0]}:{a[1]}" for a in runner.addresses)
@@ -34,7 +46,49 @@ async def _serve(directory: Path, host: str, port: int) -> int:
         flush=True,
     )
     witness.store.clear_stale_readers()
+    service.writer.start()
+    tasks = [asyncio.create_task(service.lookout.run())]
     await stop.wait()
+    await end(tasks)
     await runner.cleanup()
+    await loop.run_in_executor(None, service.writer.stop)
+    failed = service.writer.failed is not None
     witness.close()
-    return 0
+    return WRITER_FAILED if failed else 0
+
+
+def make_service(witness: Witness, metrics: Metrics, stop: asyncio.Event) -> Service:
+    """What serves, not yet started; `stop` is set when the writer fails."""
+    loop = asyncio.get_running_loop()
+
+    def failed(error: BaseException) -> None:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(stop.set)
+
+    config = witness.config
+    writer = Writer(
+        witness.cosigner,
+        witness.store,
+        max_waiting=config.max_waiting,
+        min_free_disk=config.min_free_disk,
+        fatal=failed,
+        committed=metrics.committed,
+    )
+    lookout = Lookout(
+        witness.store,
+        witness.keys.verifiers(),
+        config.peers,
+        interval=config.check_interval,
+        timeout=config.check_timeout,
+        looked=metrics.looked,
+    )
+    return Service(witness, writer, lookout)
+
+
+async def end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel what runs in the background and wait until it has ended."""
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

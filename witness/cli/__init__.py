@@ -19,7 +19,7 @@ from tlog.errors import (
     Unavailable,
     VerificationError,
 )
-from witness.cli import admin, serve
+from witness.cli import admin, doubt, serve
 from witness.version import VERSION
 
 FAULT = 70
@@ -48,7 +48,7 @@ def cli() -> None:
     """
 
 
-for command in (*admin.COMMANDS, serve.serve):
+for command in (*admin.COMMANDS, serve.serve, *doubt.COMMANDS):
     cli.add_command(command)
 
 

@@ -1,0 +1,1 @@
+"""HTTP for witnesses: `routes` is the table, one module per resource; handlers are parse, one call, encode."""
