@@ -139,6 +139,17 @@ async def test_what_is_not_there_is_404_and_never_kept(site: Site) -> None:
     assert (await fetch(site, f"{prefix}/tile/1/000.p/1")).status == 200
 
 
+async def test_a_stream_that_is_being_opened_is_not_there(site: Site) -> None:
+    """It has a number and a label, and no head."""
+    token = f"Bearer {await site.token()}"
+    for name, public in (("a" * 52, False), ("acme/prod/new", True)):
+        row = layout.StreamRow(f"acme:prod:{name[:3]}", name, public, b"")
+        site.log.states.add_row(len(site.log.source.rows), row)
+        for path in ("checkpoint", "tile/0/000.p/1", "tile/entries/000.p/1"):
+            answer = await fetch(site, f"/streams/{name}/{path}", Authorization=token)
+            assert (answer.status, answer.kind) == (404, "not-found")
+
+
 ALIASES = """
 /checkpoint/ //checkpoint /./checkpoint /x/../checkpoint /Checkpoint /CHECKPOINT /%63heckpoint /checkpoint%20 /checkpoint;a=1
 /checkpoint? /checkpoint#x /checkpoint/. /checkpoint%2F /checkpoint%00 /checkpoint%3F /check%70oint /\\checkpoint

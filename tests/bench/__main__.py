@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.bench import http, offline
+from tests.bench import http, offline, surface
 
 FLOORS = {
     "single lean, 64 clients: events/s": (8_000, "at least"),
@@ -67,13 +67,13 @@ def sha256_rate(seconds: float = 1.0) -> float:
 def main() -> None:
     """Run all or the named parts; write bench-results/<time>.json and print a table."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("parts", nargs="*", help="http, offline; default: both")
+    parser.add_argument("parts", nargs="*", help="http, surface, offline; default: all")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each HTTP run")
     parser.add_argument("--leaves", type=int, default=1_000_000, help="of the large tree")
     options = parser.parse_args()
-    parts = options.parts or ["http", "offline"]
-    if not set(parts) <= {"http", "offline"}:
-        parser.error("parts are http and offline")
+    parts = options.parts or ["http", "surface", "offline"]
+    if not set(parts) <= {"http", "surface", "offline"}:
+        parser.error("parts are http, surface and offline")
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="tlog-bench-") as name:
         folder = Path(name)
@@ -81,6 +81,8 @@ def main() -> None:
         figures["fsync before: ms"] = fsync_ms(folder)
         if "http" in parts:
             figures |= http.measure(folder / "http", options.seconds)
+        if "surface" in parts:
+            figures |= surface.measure(folder / "surface", options.seconds)
         if "offline" in parts:
             figures |= offline.measure(folder / "offline", options.leaves)
         figures["fsync after: ms"] = fsync_ms(folder)

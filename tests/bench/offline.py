@@ -31,7 +31,7 @@ def measure(folder: Path, leaves: int) -> dict[str, Any]:
     }
 
 
-def _prepared(log: TestLog, count: int, stream_id: str = STREAM) -> list[Prepared]:
+def prepared(log: TestLog, count: int, stream_id: str = STREAM) -> list[Prepared]:
     sub = parse_event(loads((EVENTS / "lean.json").read_bytes()))
     event = log.log.preparer.event
     return [
@@ -54,13 +54,13 @@ def _large_tree(folder: Path, leaves: int) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     directory = new_log(folder / "large")
     with TestLog(directory) as log:
-        log.append(_prepared(log, 1))
+        log.append(prepared(log, 1))
         before, payload = _disk(directory), 0
         proof: dict[int, float] = {}
         for size in (10_000, leaves):
             number = log.log.reader.number(STREAM)
             while log.log.source.view(number).size < size:
-                events = _prepared(log, BATCH)
+                events = prepared(log, BATCH)
                 log.append(events)
                 payload += _payload(log, events)
             proof[size] = _proof_us(log, size)
@@ -126,9 +126,9 @@ def _best(work: Callable[[], None], rounds: int = 3) -> float:
 def _one_per_commit(folder: Path, count: int = 2_000) -> dict[str, Any]:
     directory = new_log(folder / "singles")
     with TestLog(directory) as log:
-        log.append(_prepared(log, 1))
+        log.append(prepared(log, 1))
         before = _disk(directory)
-        events = _prepared(log, count)
+        events = prepared(log, count)
         began = time.perf_counter()
         for event in events:
             log.append([event])
@@ -144,10 +144,10 @@ def _many_streams(folder: Path, count: int = 1_000) -> dict[str, Any]:
     directory = new_log(folder / "streams")
     names = [f"acme:prod:s{n}" for n in range(count)]
     with TestLog(directory) as log:
-        log.append([_prepared(log, 1, name)[0] for name in names])
+        log.append([prepared(log, 1, name)[0] for name in names])
         times = []
         for _ in range(15):
-            events = [_prepared(log, 1, name)[0] for name in names]
+            events = [prepared(log, 1, name)[0] for name in names]
             began = time.perf_counter()
             log.append(events)
             times.append(time.perf_counter() - began)
