@@ -53,10 +53,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "description": "`gzip` where the client can undo it.",
         "schema": {"type": "string", "enum": ["gzip", "identity", "gzip, identity"]},
     },
-    "Accept": {
-        "description": "Proof packages are available as application/json.",
-        "schema": {"type": "string", "enum": ["application/json", "*/*"]},
-    },
+    "Accept": {"description": "The forms of the answer; weights (`q`) are respected."},
 }
 _EXAMPLES: dict[str, dict[str, Any]] = {
     "AttestRequest": {
@@ -200,7 +197,11 @@ def _parameters(route: Route) -> Iterable[dict[str, Any]]:
             parameter["description"] = member.pop("description")
         yield {**parameter, "schema": member}
     for name in route.headers:
-        yield {"name": name, "in": "header", "required": False, **_HEADERS[name]}
+        header = {"name": name, "in": "header", "required": False, **_HEADERS[name]}
+        if name == "Accept":
+            known = [JSON, *[form.media_type for form in route.forms], "*/*"]
+            header["schema"] = {"type": "string", "enum": known}
+        yield header
 
 
 def _content(route: Route) -> dict[str, Any]:
@@ -228,7 +229,8 @@ def _answers(route: Route) -> dict[str, Any]:
             continue
         schema = {"type": "object"} if struct is None else _ref(struct)
         text = (inspect.getdoc(struct) or "").partition("\n")[0] if struct else "OpenAPI 3.1."
-        documented[str(status)] = {"description": text, "content": {JSON: {"schema": schema}}}
+        content = {JSON: {"schema": schema}, **{form.media_type: {} for form in route.forms}}
+        documented[str(status)] = {"description": text, "content": content}
     return documented
 
 

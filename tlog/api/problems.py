@@ -97,6 +97,8 @@ def problem(error: TlogError) -> web.Response:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="tlog"'
+    if status == 406:
+        headers["Vary"] = "Accept"
     if status == 415:
         headers["Accept-Encoding"] = "identity"
     response = web.Response(

@@ -1,31 +1,35 @@
-"""Proofs: the package of one event, and RFC 6962 inclusion and consistency proofs of any tree size."""
+"""The proof of one event, in four forms: package, COSE receipt, and the two parts of a C2SP tlog-proof.
+
+All are made from the first head of the event's stream that covers it, so that they are the same for ever. What is shown
+under the root log is under the first published root that the policy's witnesses have cosigned, if there is one.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import orjson
 from aiohttp import web
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
-from tlog.api.answers import ConsistencyProof, InclusionProof
-from tlog.api.body import JSON
-from tlog.api.context import GATE, LOG, answer, json_response
-from tlog.api.query import ConsistencyQuery, InclusionQuery, ProofQuery, read_query
-from tlog.api.sth import visible_number
-from tlog.core.hashes import leaf_hash
+from tlog.api.accept import COSE_FORM, JSON_FORM, TEXT_FORM, Form, choose
+from tlog.api.context import GATE, LOG
+from tlog.api.query import ProofQuery, read_query
+from tlog.core import cose, tlog_proof
+from tlog.core.checkpoint import Checkpoint
+from tlog.core.hashes import Hash
 from tlog.core.ids import parse_event_id
 from tlog.core.package import build_package
-from tlog.core.wire import b64decode, b64encode
 from tlog.errors import InvalidInput, Refused, Unavailable
 from tlog.log import Log
-from tlog.reader import Located, Reader
+from tlog.reader import Located
 from tlog.store.layout import ROOT_LOG
 from tlog.tokens import Session
 
 _WAIT_SECONDS = 10.0
 _POLL_SECONDS = 0.05
-_ACCEPTABLE = frozenset({JSON, "application/*", "*/*"})
 
 
 def own_event(log: Log, session: Session, event_id: str) -> Located:
@@ -50,34 +54,55 @@ def no_event() -> Refused:
 
 
 async def get_package(request: web.Request) -> web.Response:
-    """The proof package of an event, under the first published root that covers it; never its payload."""
+    """The proof of an event: the package, or by Accept a COSE receipt or a part of a C2SP tlog-proof.
+
+    The package is under the first published root that covers the event, as soon as there is one under the first that the
+    quorum of the log's policy has cosigned. It never holds the payload. The COSE receipt (RFC 9942) and the part `event`
+    show the entry in its stream, the part `head` shows the head of that stream in the published root.
+    """
     log, gate = request.app[LOG], request.app[GATE]
     session = gate.session(request, "read")
     query = read_query(request, ProofQuery)
-    _check_accept(request)
-    located = own_event(log, session, request.match_info["event_id"])
+    # Who names a part wants the text.
+    offered = (JSON_FORM, COSE_FORM, TEXT_FORM) if query.part is UNSET else (TEXT_FORM,)
+    form = choose(request, *offered)
+    event_id = request.match_info["event_id"]
+    located = own_event(log, session, event_id)
+    shown = _first_head(log, located)
+    if _published(log, shown.root_leaf) is None and query.wait is not UNSET:
+        await _publication(log, shown.root_leaf)
+    if form == JSON_FORM:
+        return proof_response(_package(log, located, shown), form, event_id + ".proof.json")
+    if form == COSE_FORM:
+        return proof_response(_receipt(log, located, shown), form, event_id + ".cose")
+    return _text(log, located, shown, event_id, query.part)
+
+
+class _Shown(NamedTuple):
+    """The first head that covers an event, and its place: leaf, path and size of a signed root."""
+
+    head: Checkpoint
+    hashes: Sequence[Hash]
+    root_leaf: int
+    path: Sequence[Hash]
+    root_size: int
+
+
+def _first_head(log: Log, located: Located) -> _Shown:
     head, root_leaf = log.reader.first_head(located)
-    published = log.reader.published(root_leaf)
-    if published is None and query.wait is not UNSET:
-        await _publication(log, root_leaf)
-        published = log.reader.published(root_leaf)
-    reader, signed = log.reader, log.sequencer.head
-    inclusion = reader.inclusion(located.stream, located.index, head.size)
-    path = reader.inclusion(ROOT_LOG, root_leaf, signed.root.size).hashes
-    root = None
-    if published is not None:
-        size, note = published
-        root = (root_leaf, size, reader.inclusion(ROOT_LOG, root_leaf, size).hashes, note)
-    package = build_package(
-        entry=located.record.entry,
-        tree_size=head.size,
-        hashes=inclusion.hashes,
-        checkpoint=log.signer.sign_stream(head, root_leaf, path, signed.root.size),
-        root=root,
-    )
-    response = json_response(orjson.dumps(package))
-    response.headers["Vary"] = "Accept"
-    return response
+    hashes = log.reader.inclusion(located.stream, located.index, head.size).hashes
+    size = log.sequencer.head.root.size
+    path = log.reader.inclusion(ROOT_LOG, root_leaf, size).hashes
+    return _Shown(head, hashes, root_leaf, path, size)
+
+
+def _published(log: Log, root_leaf: int) -> tuple[int, Sequence[Hash], bytes] | None:
+    """Size, path and note of the root under which a leaf of the root log is shown; None before it is published."""
+    root = log.reader.published(root_leaf)
+    if root is None:
+        return None
+    size, note = root
+    return size, log.reader.inclusion(ROOT_LOG, root_leaf, size).hashes, note
 
 
 async def _publication(log: Log, root_leaf: int) -> None:
@@ -85,77 +110,61 @@ async def _publication(log: Log, root_leaf: int) -> None:
     waited = 0.0
     while (public := log.sequencer.published) is None or public.root.size <= root_leaf:
         if waited >= _WAIT_SECONDS:
-            raise Unavailable("not-published", "no root that covers this event is published yet")
+            raise _not_published()
         await asyncio.sleep(_POLL_SECONDS)
         waited += _POLL_SECONDS
 
 
-def _check_accept(request: web.Request) -> None:
-    """Raises: Refused (not-acceptable)."""
-    given = ",".join(request.headers.getall("Accept", ("*/*",)))
-    for part in given.split(","):
-        media_type, *parameters = (word.strip().lower() for word in part.split(";"))
-        refused = any(word.replace(" ", "") in ("q=0", "q=0.0", "q=0.00") for word in parameters)
-        if media_type in _ACCEPTABLE and not refused:
-            return
-    raise Refused("not-acceptable", f"a proof is available as {JSON}")
+def _not_published() -> Unavailable:
+    return Unavailable("not-published", "no root that covers this event is published yet")
 
 
-async def get_inclusion(request: web.Request) -> web.Response:
-    """That a leaf, by `leaf_index` or `hash`, is in the tree of `tree_size` leaves."""
-    log = request.app[LOG]
-    query = read_query(request, InclusionQuery)
-    number = visible_number(request, query.stream_id)
-    size = None if query.tree_size is UNSET else query.tree_size
-    if (query.leaf_index is UNSET) == (query.hash is UNSET):
-        raise InvalidInput("missing-parameter", "give either leaf_index or hash", "/leaf_index")
-    if query.leaf_index is not UNSET:
-        index = query.leaf_index
+def _package(log: Log, located: Located, shown: _Shown) -> bytes:
+    published = _published(log, shown.root_leaf)
+    package = build_package(
+        entry=located.record.entry,
+        tree_size=shown.head.size,
+        hashes=shown.hashes,
+        checkpoint=_stream_note(log, shown),
+        root=None if published is None else (shown.root_leaf, *published),
+    )
+    return orjson.dumps(package)
+
+
+def _receipt(log: Log, located: Located, shown: _Shown) -> bytes:
+    header, signature = log.signer.sign_receipt(
+        shown.head, (shown.root_leaf, shown.path, shown.root_size)
+    )
+    proof = cose.Inclusion(shown.head.size, located.index, tuple(shown.hashes))
+    return cose.encode_receipt(cose.Receipt(header, proof, signature))
+
+
+def _text(
+    log: Log, located: Located, shown: _Shown, event_id: str, part: str | UnsetType
+) -> web.Response:
+    if part != "head":
+        note = _stream_note(log, shown)
+        proof = tlog_proof.TlogProof(located.index, tuple(shown.hashes), note)
+        name = event_id + ".tlog-proof"
     else:
-        index = await _find(request, number, str(query.hash))
-    proof = log.reader.inclusion(number, index, size)
-    leaf = leaf_hash(log.reader.leaf(number, index).record.entry)
-    return answer(
-        InclusionProof(
-            proof.leaf_index,
-            proof.tree_size,
-            b64encode(leaf),
-            b64encode(proof.root),
-            [b64encode(node) for node in proof.hashes],
-        )
-    )
+        published = _published(log, shown.root_leaf)
+        if published is None:
+            raise _not_published()
+        _, path, note = published
+        proof = tlog_proof.head_proof(shown.head, shown.root_leaf, path, note)
+        name = event_id + ".head.tlog-proof"
+    return proof_response(tlog_proof.encode_proof(proof), TEXT_FORM, name)
 
 
-async def _find(request: web.Request, number: int, text: str) -> int:
-    """The leaf with this hash: a scan of the tree's lowest hashes, so in a thread and one at a time."""
-    log = request.app[LOG]
-    try:
-        wanted = b64decode(text, 32)
-    except InvalidInput as error:
-        raise InvalidInput("invalid-value", error.detail, "/hash") from error
-    async with request.app[GATE].long_reads.turn():
-        reader = Reader(log.source)
-        return await asyncio.get_running_loop().run_in_executor(
-            None, reader.find_leaf, number, wanted
-        )
+def _stream_note(log: Log, shown: _Shown) -> bytes:
+    return log.signer.sign_stream(shown.head, shown.root_leaf, shown.path, shown.root_size)
 
 
-async def get_consistency(request: web.Request) -> web.Response:
-    """That the tree of `first` leaves is a prefix of the tree of `second`."""
-    log = request.app[LOG]
-    query = read_query(request, ConsistencyQuery)
-    number = visible_number(request, query.stream_id)
-    size = log.source.view(number).size
-    second = size if query.second is UNSET else query.second
-    if second > size:
-        raise InvalidInput("tree-size", f"the tree has {size} leaves", "/second")
-    _, hashes = log.reader.consistency(number, query.first, second)
-    return answer(
-        ConsistencyProof(
-            query.first,
-            second,
-            b64encode(log.reader.root_of(number, query.first)),
-            b64encode(log.reader.root_of(number, second)),
-            [b64encode(node) for node in hashes],
-        )
-    )
+def proof_response(body: bytes, form: Form, name: str) -> web.Response:
+    """A proof in one of its forms; `name` is what it is saved as."""
+    headers = {
+        "Content-Type": form.content_type,
+        "Content-Disposition": f'inline; filename="{name}"',
+        "Vary": "Accept",
+    }
+    return web.Response(body=body, headers=headers)

@@ -88,8 +88,15 @@ class ListQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class ProofQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether to wait until a root that covers the event is public."""
+    """Whether to wait until a root that covers the event is public; which part of a C2SP tlog-proof."""
 
+    part: (
+        Annotated[
+            Literal["event", "head"],
+            Meta(description="Of a C2SP tlog-proof, which it asks for. Default: `event`."),
+        ]
+        | UnsetType
+    ) = UNSET
     wait: Literal["published"] | UnsetType = UNSET
 
 

@@ -11,13 +11,14 @@ from aiohttp import web
 from msgspec import Struct
 
 from tlog.api import answers, query
+from tlog.api.accept import COSE_FORM, TEXT_FORM, Form
 from tlog.api.attest import AttestAnswer, AttestRequest, attest
 from tlog.api.body import JSON
 from tlog.api.events import post_batch, post_event
 from tlog.api.health import get_health
 from tlog.api.lookup import get_event, list_events
 from tlog.api.openapi import get_openapi
-from tlog.api.proof import get_consistency, get_inclusion, get_package
+from tlog.api.proof import get_package
 from tlog.api.sth import get_sth, get_streams
 from tlog.api.surface import (
     LABEL,
@@ -30,6 +31,7 @@ from tlog.api.surface import (
     get_stream_tile,
     get_tile,
 )
+from tlog.api.tree_proofs import get_consistency, get_inclusion
 from tlog.api.verify import get_verify
 from tlog.events.input import AuditalEvent, SyenEvent
 
@@ -44,7 +46,7 @@ class Route(NamedTuple):
     `who`: an API key, a token's scope, "public" (a token with read, or anyone for what is public), or anyone. `body`: the
     flavours of one event or request, in an array or by lines if `batch`. `success`: status -> answer. `problems`: kinds
     beyond those that its credential, its parameters and its body bring along. `headers`: request headers that matter.
-    `media`: what it answers. `pattern`: how the router finds a path that is written as its specification writes it.
+    `media`: what it answers, `forms`: what else by Accept. `pattern`: how the router finds a path that is written as its specification writes it.
     """
 
     method: str
@@ -58,6 +60,7 @@ class Route(NamedTuple):
     problems: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     media: str = JSON
+    forms: tuple[Form, ...] = ()
     pattern: str = ""
 
 
@@ -110,18 +113,20 @@ ROUTES = (
     Route(
         "GET", "/api/v1/proof/inclusion", PUBLIC, get_inclusion,
         {200: answers.InclusionProof},
-        query=query.InclusionQuery, problems=(*TREE_PROBLEMS, "leaf-index", "busy"),
+        query=query.InclusionQuery, problems=(*TREE_PROBLEMS, "leaf-index", "busy", "not-acceptable"),
+        headers=("Accept",), forms=(COSE_FORM,),
     ),
     Route(
         "GET", "/api/v1/proof/consistency", PUBLIC, get_consistency,
         {200: answers.ConsistencyProof},
-        query=query.ConsistencyQuery, problems=TREE_PROBLEMS,
+        query=query.ConsistencyQuery, problems=(*TREE_PROBLEMS, "not-acceptable"),
+        headers=("Accept",), forms=(COSE_FORM,),
     ),
     Route(
         "GET", "/api/v1/proof/{event_id}", READ, get_package,
         {200: answers.Package},
         query=query.ProofQuery, problems=("not-found", "not-acceptable", "not-published", "corrupt-store"),
-        headers=("Accept",),
+        headers=("Accept",), forms=(COSE_FORM, TEXT_FORM),
     ),
     Route(
         "GET", "/api/v1/verify", READ, get_verify,
