@@ -42,6 +42,18 @@ async def test_attest(site: Site) -> None:
     assert session["log_prefix"] == site.log.prefix(STREAM) != "/"
 
 
+async def test_attest_opens_nothing_for_who_says_so(site: Site) -> None:
+    """An auditor's session names a stream; whatever the key may do, a mistyped one is not made."""
+    streams = len(site.log.source.rows)
+    for name in ("auditor", "scorer-mistyped"):
+        answer = await site.attest(agent_id=name, open_stream=False)
+        assert answer.status == 200
+        assert answer.json()["log_prefix"] == "/"
+    assert len(site.log.source.rows) == streams
+    assert (await site.attest(agent_id="auditor", open_stream=True)).json()["log_prefix"] != "/"
+    assert len(site.log.source.rows) == streams + 1
+
+
 async def test_attest_instance_has_a_sequence_of_its_own(site: Site) -> None:
     token = await site.token(instance="b")
     await site.record({**EVENT, "producer": {"id": "scorer/b", "sequence": 1}}, token)

@@ -48,6 +48,13 @@ class AttestRequest(Struct, frozen=True, forbid_unknown_fields=True):
         ]
         | UnsetType
     ) = UNSET
+    open_stream: (
+        Annotated[
+            bool,
+            Meta(description="False: a stream that does not exist is not opened. Default: true."),
+        ]
+        | UnsetType
+    ) = UNSET
     instance: (
         Annotated[
             Part,
@@ -83,7 +90,8 @@ class AttestAnswer(Struct, frozen=True, forbid_unknown_fields=True):
 async def attest(request: web.Request) -> web.Response:
     """Establish a session: exchange an API key for a bearer token.
 
-    The session's stream is opened with its first session that may write, so that its label is known before the first event.
+    The session's stream is opened with its first session that may write, so that its label is known before the first event;
+    one that says `open_stream: false`, as an auditor's does, opens none.
     """
     log, gate = request.app[LOG], request.app[GATE]
     key = gate.key(request)
@@ -93,7 +101,7 @@ async def attest(request: web.Request) -> web.Response:
         raise Refused("foreign-tenant", "this key belongs to another tenant", "/tenant_id")
     producer, code_hash = _producer(asked), _code_hash(asked)
     stream_id = f"{key.tenant}:{key.environment}:{asked.agent_id}"
-    may_open = "ingest" in key.scopes
+    may_open = "ingest" in key.scopes and asked.open_stream is not False
     if asked.stream_id is not UNSET and asked.stream_id != stream_id:
         stream_id = own_stream(key.tenant, asked.stream_id, "/stream_id")
         if may_open and not log.stream_exists(stream_id) and "stream:create" not in key.scopes:

@@ -54,13 +54,17 @@ def check_code_hash(text: str) -> str:
 
 @dataclass(frozen=True)
 class Identity:
-    """What is attested. `code_hash` is `sha256:` and hex; `stream_id` and `instance` may be None."""
+    """What is attested. `code_hash` is `sha256:` and hex; `stream_id` and `instance` may be None.
+
+    `open_stream` False: a session to read with; no stream is opened for it.
+    """
 
     tenant_id: str
     agent_id: str
     code_hash: str
     stream_id: str | None
     instance: str | None
+    open_stream: bool | None = None
 
     def request(self) -> bytes:
         """The body of POST /attest."""
@@ -70,6 +74,7 @@ class Identity:
             "agent_code_hash": self.code_hash,
             "stream_id": self.stream_id,
             "instance": self.instance,
+            "open_stream": self.open_stream,
         }
         return orjson.dumps({name: value for name, value in members.items() if value is not None})
 

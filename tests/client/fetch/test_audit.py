@@ -11,7 +11,7 @@ from tests.client.fetch.tiled import ORIGIN, Audited, Tiles, counted
 from tlog.client.fetch import Fetcher, http
 from tlog.client.fetch.audit import MemoryState, RootFollower, Trail
 from tlog.core.checkpoint import Checkpoint
-from tlog.core.root_log import RuleBroken
+from tlog.core.root_log import RuleBroken, StreamHead
 from tlog.errors import InvalidInput, Refused, Unavailable
 
 LABELS = [letter * 51 + "q" for letter in "abc"] + ["acme/prod/public"]
@@ -172,7 +172,7 @@ class Notes:
         self.start = start
         self.seen: list[bytes] = []
 
-    def take(self, first: int, entries: list[bytes]) -> None:
+    async def take(self, first: int, entries: list[bytes]) -> None:
         assert first == self.start
         self.seen += entries
         self.start += len(entries)
@@ -187,7 +187,7 @@ async def test_entries_are_read_from_where_their_reader_stands(behind: int) -> N
         log.append(LABELS[0], b"300", b"301")
         reader = Notes(behind)
 
-        async def readers(label: str) -> Notes:
+        async def readers(label: str, newest: StreamHead) -> Notes:
             return reader
 
         follower = RootFollower(fetcher, ORIGIN, state, reader=readers)

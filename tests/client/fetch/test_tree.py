@@ -113,6 +113,7 @@ LIES = [
     ("tile/entries/001", "short", "malformed", "tile/entries/001"),
     ("tile/0/001", "gone", "withheld", "tile/0/001"),
     ("tile/1/001.p/1", "gone", "withheld", "tile/1/001.p/1"),
+    ("tile/entries/001", "gone", "withheld", "tile/entries/001"),
 ]
 
 

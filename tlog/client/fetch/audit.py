@@ -95,7 +95,7 @@ class Reader(Protocol):
     @property
     def start(self) -> int: ...
 
-    def take(self, first: int, entries: list[bytes]) -> None:
+    async def take(self, first: int, entries: list[bytes]) -> None:
         """Check consecutive entries, each of which has its leaf hash in the tree. Raises what is wrong."""
         ...
 
@@ -112,7 +112,7 @@ class Counts:
     tiles: int = 0
 
 
-# Called with what is being done ("root log" or "streams"), how far, of how much.
+# Called with what is being read ("root log" or "streams"), how many leaves of it, and of how many.
 Progress = Callable[[str, int, int], None]
 
 
@@ -134,14 +134,18 @@ class RootFollower:
         parallel: int = 8,
         segment: int = SEGMENT,
         wanted: Callable[[str], bool] = lambda label: True,
-        reader: Callable[[str], Awaitable[Reader | None]] | None = None,
+        reader: Callable[[str, StreamHead], Awaitable[Reader | None]] | None = None,
+        seen: Callable[[str, StreamHead], None] | None = None,
         progress: Progress | None = None,
     ) -> None:
         """`parallel` streams at once; of streams that are not `wanted` only the heads are followed.
 
-        `reader` gives who reads a stream's entries, or None where only hashes are to be checked.
+        `reader` gives who reads the entries of a stream up to its newest head, or None where only hashes are to be
+        checked. `seen` is called with every stream head, in the order of the root log.
         """
         self.counts = Counts()
+        self.tree: RemoteTree | None = None
+        """The root log's tree under the head that was followed last, or is being followed."""
         self._fetcher = fetcher
         self._origin = origin
         self._state = state
@@ -149,6 +153,8 @@ class RootFollower:
         self._segment = segment
         self._wanted = wanted
         self._reader = reader
+        self._report: Callable[[], None] = lambda: None
+        self._seen = seen or (lambda label, head: None)
         self._progress = progress or (lambda what, done, total: None)
 
     async def advance(self, head: Checkpoint, kept: Checkpoint | None = None) -> RemoteTree:
@@ -170,6 +176,7 @@ class RootFollower:
                 detail = f"its first {kept.size} leaves are not those that were signed before"
                 raise RuleBroken("history", detail, origin=self._origin)
         await tree.check()
+        self.tree = tree
         if head.size < before.size or await tree.root_at(before.size) != before.root():
             raise InvalidInput("state-unusable", f"{before.size} other leaves are remembered")
         while self._state.root.size < head.size:
@@ -194,7 +201,10 @@ class RootFollower:
             async for chunk in chunks:
                 for index, leaf in enumerate(chunk.entries or [], chunk.first):
                     followed = rules.follow(index, leaf)
-                    if followed.label is not None and self._wanted(followed.label):
+                    if followed.label is None:
+                        continue
+                    self._seen(followed.label, followed.head)
+                    if self._wanted(followed.label):
                         waiting.setdefault(followed.label, deque()).append(followed.head)
                 extend(root, chunk.leaf_hashes, deque(), self._origin)
                 self._progress("root log", root.size, tree.size)
@@ -207,11 +217,17 @@ class RootFollower:
         self, waiting: dict[str, deque[StreamHead]], heads: Mapping[str, StreamHead]
     ) -> dict[str, Trail]:
         trails: dict[str, Trail] = {}
+        known = self._state.trails
+        total = sum(heads[label].size - known.get(label, Trail()).size for label in waiting)
+        done = self.counts.leaves
 
         async def check(label: str) -> None:
             trails[label] = await self._stream(label, heads[label], waiting[label])
-            self._progress("streams", len(trails), len(waiting))
 
+        def report() -> None:
+            self._progress("streams", self.counts.leaves - done, total)
+
+        self._report = report
         await each(waiting, check, self._parallel)
         return trails
 
@@ -220,7 +236,7 @@ class RootFollower:
         origin = stream_origin(self._origin, label)
         trail = self._state.trails.get(label, Trail())
         grown = unpack_frontier(*trail)
-        reader = None if self._reader is None else await self._reader(label)
+        reader = None if self._reader is None else await self._reader(label, newest)
         start = trail.size if reader is None else min(trail.size, reader.start)
         fetcher = self._fetcher.under(f"streams/{label}")
         tree = RemoteTree(fetcher, newest.size, newest.root, origin=origin)
@@ -237,9 +253,10 @@ class RootFollower:
                 extend(grown, chunk.leaf_hashes[new:], heads, origin)
                 if reader is not None and chunk.entries is not None:
                     known = max(0, reader.start - chunk.first)
-                    reader.take(chunk.first + known, chunk.entries[known:])
+                    await reader.take(chunk.first + known, chunk.entries[known:])
                     self.counts.entries += len(chunk.entries) - known
                 self.counts.leaves += len(chunk.leaf_hashes[new:])
+                self._report()
         self.counts.tiles += tree.tiles_read
         if heads or grown.root() != newest.root:
             raise InvalidInput("state-unusable", f"another head of {origin} is remembered")

@@ -9,8 +9,8 @@ How a tile is checked:
 2. A full tile gives the hash that stands for it in the tile above, which was checked first.
 So whoever walks over all leaves has recomputed every tile of every level. An entry is checked against its leaf hash.
 
-What is wrong is told as `RuleBroken`: `tile`, `entry`, `malformed`, or `withheld` for a tile that is not there,
-though the log signed a head that implies it. That nothing answers is Unavailable, as in `http`.
+What is wrong is told as `RuleBroken`: `tile`, `entry`, `malformed`, or `withheld` for a tile or bundle that is not
+there, though the log signed a head that implies it. That nothing answers is Unavailable, as in `http`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tlog.core.proofs import (
 )
 from tlog.core.root_log import RuleBroken
 from tlog.core.tiles import TILE_HEIGHT, TILE_WIDTH, TileRef, partial_width
-from tlog.errors import InvalidInput, Refused
+from tlog.errors import InvalidInput, Refused, TlogError
 
 CACHED_TILES = 1024
 """Verified tiles kept, of 8 KiB each."""
@@ -98,7 +98,7 @@ class RemoteTree:
         return found
 
     async def entries(self, lo: int, hi: int) -> list[bytes]:
-        """The entries of [lo, hi). Raises: Refused for bundles that this fetcher may not read."""
+        """The entries of [lo, hi). Bundles that this fetcher may not read are withheld, or Refused (forbidden)."""
         found: list[bytes] = []
         async for chunk in self.walk(lo, hi, entries=True):
             found += chunk.entries or []
@@ -170,8 +170,8 @@ class RemoteTree:
         ref = TileRef(None, index, width)
         try:
             bundle = await self._fetcher.entries(index, width)
-        except InvalidInput as error:
-            raise self._malformed(ref, error) from None
+        except (InvalidInput, Refused) as error:
+            raise self._unread(ref, error) from None
         bundle = bundle[start : start + hi - lo]
         for number, (entry, digest) in enumerate(zip(bundle, hashes, strict=True), lo):
             if leaf_hash(entry) != digest:
@@ -235,18 +235,16 @@ class RemoteTree:
         self.tiles_read += 1
         try:
             return await self._fetcher.tile(level, ref.index, ref.width)
-        except Refused as error:
-            if error.kind != "not-found":
-                raise
-            detail = f"not served, although a head of {self.size} leaves is signed"
-            raise self._broken("withheld", detail, ref) from None
-        except InvalidInput as error:
-            raise self._malformed(ref, error) from None
+        except (InvalidInput, Refused) as error:
+            raise self._unread(ref, error) from None
 
-    def _malformed(self, ref: TileRef, error: InvalidInput) -> RuleBroken | InvalidInput:
-        if error.kind != "malformed":
-            return error
-        return self._broken("malformed", error.detail, ref)
+    def _unread(self, ref: TileRef, error: InvalidInput | Refused) -> TlogError:
+        if error.kind == "not-found":
+            detail = f"not served, although a head of {self.size} leaves is signed"
+            return self._broken("withheld", detail, ref)
+        if error.kind == "malformed":
+            return self._broken("malformed", error.detail, ref)
+        return error
 
     def _broken(self, rule: str, detail: str, ref: TileRef, index: int | None = None) -> RuleBroken:
         return RuleBroken(rule, detail, origin=self.origin, index=index, resource=ref.path)
