@@ -40,7 +40,8 @@ witnesses.clock      -> nothing of ours
 witnesses.keeper     -> core errors
 witnesses.policy     -> core errors
 publication          -> witnesses.keeper witnesses.clock sequencer.publish core errors
-log                  -> publication published witnesses.policy declarations prepare reader sequencer signers accounts vault keys store config core errors
+anchors              -> store config core errors
+log                  -> anchors publication published witnesses.policy declarations prepare reader sequencer signers accounts vault keys store config core errors
 surface              -> cache reader sequencer store core errors
 witnesses            -> publication reader sequencer store.layout core errors
 fsck                 -> reader vault store core errors
@@ -50,7 +51,7 @@ inspection           -> fsck_root fsck reader sequencer vault keys store config 
 client.fetch         -> core errors
 client               -> verdicts events core errors
 monitor              -> client verdicts core errors
-api                  -> log listing surface fsck reader sequencer.batch store.layout tokens events core errors
+api                  -> log anchors listing surface fsck reader sequencer.batch store.layout tokens events core errors
 server               -> *
 cli                  -> *
 __main__             -> cli
@@ -66,8 +67,22 @@ PURE = ("tlog.errors", "tlog.core", "tlog.events", "tlog.verdicts", "witness.sta
 
 # Third-party package: who may import it.
 LIBRARIES = {
-    "aiohttp": ("tlog.client", "tlog.monitor", "tlog.api", "tlog.server", "tlog.cli", "witness"),
-    "aiohttp.web": ("tlog.api", "tlog.server", "tlog.cli.demo.tsa", "witness.api", "witness.server"),
+    "aiohttp": (
+        "tlog.client",
+        "tlog.monitor",
+        "tlog.witnesses.http",
+        "tlog.api",
+        "tlog.server",
+        "tlog.cli",
+        "witness",
+    ),
+    "aiohttp.web": (
+        "tlog.api",
+        "tlog.server",
+        "tlog.cli.demo.tsa",
+        "witness.api",
+        "witness.server",
+    ),
     "cbor2": ("tlog.core.cose", "conformance"),
     "click": ("tlog.cli", "witness.cli"),
     "cryptography": ("tlog.core", "tlog.keys", "conformance"),

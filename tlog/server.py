@@ -12,9 +12,11 @@ from pathlib import Path
 from aiohttp import web
 
 from tlog.api.app import make_runner
+from tlog.core.note import parse_vkey
 from tlog.errors import TlogError
 from tlog.log import Log
 from tlog.scrub import Scrub
+from tlog.witnesses.gateway import Gateway
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +39,15 @@ async def _serve(directory: Path, host: str, port: int) -> int:
             loop.call_soon_threadsafe(stop.set)
 
     log = Log(directory, fatal=failed)
+    gateway = open_gateway(log)
+    try:
+        await gateway.check()
+    except TlogError:
+        await gateway.close()
+        log.close()
+        raise
     log.start()
+    gateway.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     runner = make_runner(log)
@@ -57,8 +67,22 @@ async def _serve(directory: Path, host: str, port: int) -> int:
     declared.cancel()
     await loop.run_in_executor(None, scrub.stop)
     await runner.cleanup()
+    await gateway.close()
     await loop.run_in_executor(None, log.close)
     return 70 if log.failure is not None else 0
+
+
+def open_gateway(log: Log, backoff: tuple[float, float] = (1.0, 60.0)) -> Gateway:
+    """The way to the witnesses of a log; without a policy it has nobody to ask."""
+    return Gateway(
+        log.source,
+        log.publication,
+        log.sequencer,
+        parse_vkey(log.vkey),
+        clock_ms=log.clock_ms,
+        timeout=log.config.witness_timeout,
+        backoff=backoff,
+    )
 
 
 async def _open_declared(log: Log) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 import zlib
 from collections.abc import Awaitable, Callable
 from functools import lru_cache, wraps
@@ -30,8 +29,10 @@ from tlog.surface import LABEL_PATTERN, Surface
 OCTETS = "application/octet-stream"
 TEXT = "text/plain; charset=utf-8"
 IMMUTABLE = "max-age=31536000, immutable"
-LABEL = f"{{label:{LABEL_PATTERN}}}"
-"""The label of a stream, for the router: nothing in it can be read in two ways, so it cannot be made to take long."""
+STREAM = f"/streams/{{label:{LABEL_PATTERN}}}"
+TILE = "/tile/{level:[0-9]+}/{index:[x0-9/.p]+}"
+ENTRIES = "/tile/entries/{index:[x0-9/.p]+}"
+"""For the router, which decodes a path before it looks at it: so what it lets through is read again, as it was sent."""
 
 SURFACE: web.AppKey[Surface] = web.AppKey("surface", Surface)
 _PACKING: web.AppKey[dict[Any, asyncio.Future[bytes]]] = web.AppKey("packing", dict)
@@ -46,8 +47,6 @@ _PRIVATE_BUNDLE = {
     "Cache-Control": f"private, {IMMUTABLE}",
     "Vary": "Accept-Encoding, Authorization",
 }
-
-_stream_path = re.compile(f"/streams/({LABEL_PATTERN})/(.*)").fullmatch
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -223,10 +222,11 @@ def _raw_path(request: web.Request) -> str:
 
 def _stream(request: web.Request) -> tuple[str, str]:
     """Label and rest of a path under `/streams/`."""
-    match = _stream_path(_raw_path(request))
-    if match is None:
+    path, label = _raw_path(request), request.match_info["label"]
+    prefix = f"/streams/{label}/"
+    if not path.startswith(prefix):
         raise _absent()
-    return match[1], match[2]
+    return label, path[len(prefix) :]
 
 
 @lru_cache(maxsize=4096)
