@@ -85,10 +85,15 @@ Decision: TypeAlias = Cosign | Conflict | Refuse
 
 def origin_of(note: bytes) -> str:
     """The first line of an unverified note: which log to look up. Raises: InvalidInput (malformed)."""
+    origin = note.partition(b"\n")[0]
     try:
-        return note.partition(b"\n")[0].decode()
+        text = origin.decode()
     except UnicodeDecodeError:
         raise InvalidInput("malformed", "the checkpoint is not UTF-8") from None
+    # SPEC: tlog-checkpoint "The origin MUST be non-empty".
+    if not text:
+        raise InvalidInput("malformed", "there is no checkpoint")
+    return text
 
 
 def decide(
