@@ -183,7 +183,10 @@ def test_modules_and_functions_are_short(module: Module) -> None:
 
 @each_module
 def test_writing(module: Module) -> None:
-    _none(architecture.check_writing(module))
+    found = architecture.check_writing(module)
+    if within(module.name, "conformance.http"):  # tests, whose asserts pytest rewrites
+        found = (line for line in found if " assert: " not in line)
+    _none(found)
 
 
 @each_source
