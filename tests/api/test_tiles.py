@@ -206,6 +206,18 @@ async def test_every_path_has_one_spelling(site: Site) -> None:
         assert (await fetch(site, "http://x" + path)).status in (400, 404), path
 
 
+async def test_a_name_that_looks_like_a_label_and_a_path(site: Site) -> None:
+    """A public stream whose tenant is 52 letters, of an environment `tile`: its paths are its own."""
+    label = "a" * 52 + "/tile/0"
+    site.log.open_stream(label.replace("/", ":"), public=True)
+    prefix = f"/streams/{label}"
+    entries = bundle_encode(entries_of(site.log, NUMBER))
+    assert (await fetch(site, f"{prefix}/tile/entries/000.p/1")).body == entries
+    assert (await fetch(site, f"{prefix}/tile/0/000.p/1")).body == leaf_hash(entries[2:])
+    assert (await fetch(site, f"{prefix}/checkpoint")).status == 200
+    assert (await fetch(site, f"{prefix}/000.p/1")).status == 404
+
+
 async def test_a_query_is_refused(site: Site) -> None:
     """It would be another name of the same bytes."""
     await site.published()

@@ -21,9 +21,11 @@ from tlog.api.openapi import get_openapi
 from tlog.api.proof import get_package
 from tlog.api.sth import get_sth, get_streams
 from tlog.api.surface import (
-    LABEL,
+    ENTRIES,
     OCTETS,
+    STREAM,
     TEXT,
+    TILE,
     get_checkpoint,
     get_entries,
     get_stream_checkpoint,
@@ -46,7 +48,8 @@ class Route(NamedTuple):
     `who`: an API key, a token's scope, "public" (a token with read, or anyone for what is public), or anyone. `body`: the
     flavours of one event or request, in an array or by lines if `batch`. `success`: status -> answer. `problems`: kinds
     beyond those that its credential, its parameters and its body bring along. `headers`: request headers that matter.
-    `media`: what it answers, `forms`: what else by Accept. `pattern`: how the router finds a path that is written as its specification writes it.
+    `media`: what it answers; `forms`: what else by Accept. `pattern`: for the router, of a path that is written as its
+    specification writes it.
     """
 
     method: str
@@ -159,28 +162,27 @@ ROUTES = (
     Route(
         "GET", "/tile/<L>/<N>[.p/<W>]", ANYONE, get_tile,
         {200: None},
-        problems=SURFACE_PROBLEMS, media=OCTETS, pattern="/tile/{level}/{index:.+}",
+        problems=SURFACE_PROBLEMS, media=OCTETS, pattern=TILE,
     ),
     Route(
         "GET", "/tile/entries/<N>[.p/<W>]", ANYONE, get_entries,
         {200: None},
-        problems=SURFACE_PROBLEMS, headers=("Accept-Encoding",), media=OCTETS, pattern="/tile/entries/{index:.+}",
+        problems=SURFACE_PROBLEMS, headers=("Accept-Encoding",), media=OCTETS, pattern=ENTRIES,
+    ),
+    # The router tries these in turn: what is asked for most comes first.
+    Route(
+        "GET", "/streams/<label>/tile/<L>/<N>[.p/<W>]", ANYONE, get_stream_tile,
+        {200: None},
+        problems=SURFACE_PROBLEMS, media=OCTETS, pattern=STREAM + TILE,
+    ),
+    Route(
+        "GET", "/streams/<label>/tile/entries/<N>[.p/<W>]", PUBLIC, get_stream_entries,
+        {200: None},
+        problems=SURFACE_PROBLEMS, headers=("Accept-Encoding",), media=OCTETS, pattern=STREAM + ENTRIES,
     ),
     Route(
         "GET", "/streams/<label>/checkpoint", ANYONE, get_stream_checkpoint,
         {200: None, 304: None},
-        problems=SURFACE_PROBLEMS, headers=("If-None-Match",), media=TEXT, pattern=f"/streams/{LABEL}/checkpoint",
-    ),
-    # Before the tiles: the router takes the first that fits.
-    Route(
-        "GET", "/streams/<label>/tile/entries/<N>[.p/<W>]", PUBLIC, get_stream_entries,
-        {200: None},
-        problems=SURFACE_PROBLEMS, headers=("Accept-Encoding",), media=OCTETS,
-        pattern=f"/streams/{LABEL}/tile/entries/{{index:.+}}",
-    ),
-    Route(
-        "GET", "/streams/<label>/tile/<L>/<N>[.p/<W>]", ANYONE, get_stream_tile,
-        {200: None},
-        problems=SURFACE_PROBLEMS, media=OCTETS, pattern=f"/streams/{LABEL}/tile/{{level}}/{{index:.+}}",
+        problems=SURFACE_PROBLEMS, headers=("If-None-Match",), media=TEXT, pattern=STREAM + "/checkpoint",
     ),
 )  # fmt: skip
