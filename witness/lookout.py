@@ -53,8 +53,8 @@ class Lookout:
         self._interval = interval
         self._timeout = timeout
         self._looked = looked
-        #: Whether the first round is over: before it, nothing may be signed.
-        self.ready = False
+        #: Set once the first round is over: before it, nothing may be signed.
+        self.ready = asyncio.Event()
 
     async def run(self) -> None:
         """Look now, and then every `interval` seconds, until cancelled."""
@@ -63,7 +63,7 @@ class Lookout:
                 self._looked(await self.look())
             except TlogError as error:
                 logger.error("looking for our own cosignatures failed: %s", error.detail)
-            self.ready = True
+            self.ready.set()
             await asyncio.sleep(self._interval)
 
     async def look(self) -> Looked:

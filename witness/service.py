@@ -53,7 +53,7 @@ class Service:
         decision = self.witness.cosigner.judge(request)
         if not isinstance(decision, Cosign):
             return self._told(request, decision)
-        if not self.lookout.ready:
+        if not self.lookout.ready.is_set():
             raise Unavailable("starting", "this witness looks for its own cosignatures first")
         self._quota.take(*self._quota_of(request))
         return self._told(request, await self.writer.submit(request))
@@ -78,7 +78,7 @@ class Service:
             return "disk-full"
         if not self.witness.clock_is_right():
             return "clock"
-        return "ok" if self.lookout.ready else "starting"
+        return "ok" if self.lookout.ready.is_set() else "starting"
 
     def _told(self, request: AddCheckpoint, answer: Answer) -> Answer:
         if isinstance(answer, Cosigned):

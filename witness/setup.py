@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +18,10 @@ from witness.store import Store
 STORE = "store"
 
 
-def init_witness(directory: Path, name: str) -> Keys:
+def init_witness(directory: Path, name: str, now: int) -> Keys:
     """Make settings, keys, store and guard in DIR, which must be absent or empty; all of it or nothing.
+
+    `now` in POSIX seconds: a cosignature is never older than the witness.
 
     Raises: InvalidInput for the name; Refused (exists) where DIR holds anything.
     """
@@ -33,7 +34,7 @@ def init_witness(directory: Path, name: str) -> Keys:
     fresh.mkdir(mode=0o700)
     try:
         keys = create_keys(fresh, name)
-        identity = Identity(FORMAT, os.urandom(16), name, int(time.time()))
+        identity = Identity(FORMAT, os.urandom(16), name, now)
         store = Store.create(fresh / STORE, identity)
         with store.read() as txn:
             row = store.commit(txn)

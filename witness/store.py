@@ -35,7 +35,7 @@ from witness.rows import (
     whole_log,
 )
 
-DATABASES = ("meta", "logs", "latest", "frozen", "holds")
+DATABASES = ("meta", "logs", "latest", "frozen", "holds", "notes", "evidence")
 MAP_SIZE = 64 << 30  # sparse: address space, not disk
 _MAX_DATABASES = 64
 _PAGE = 4096

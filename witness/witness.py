@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from pathlib import Path
 
 from tlog.errors import CorruptStore, InvalidInput, TlogError
@@ -42,7 +41,7 @@ class Witness:
         except BaseException:
             self.store.close()
             raise
-        if not settle_guard(self.store, self.guard, int(time.time())):
+        if not settle_guard(self.store, self.guard, self.clock.now()):
             logger.critical(
                 "the store is not the one that the guard remembers: every log is on hold until `witness resume`"
             )

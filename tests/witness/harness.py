@@ -107,7 +107,7 @@ class Times:
 
 def new_witness(directory: Path, *logs: WitnessedLog, url: str = "") -> Path:
     """Make a witness that knows `logs`."""
-    init_witness(directory, NAME)
+    init_witness(directory, NAME, NOW - 1000)
     configure(directory, *logs, url=url)
     return directory
 

@@ -34,7 +34,7 @@ def init(directory: Path, name: str) -> None:
     """
     from witness.setup import init_witness
 
-    keys = init_witness(directory, name)
+    keys = init_witness(directory, name, int(time.time()))
     click.echo(keys.cosigner.vkey)
     click.echo(keys.audited.vkey)
     click.echo(
