@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import http.client
+import threading
 import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -322,6 +323,34 @@ async def test_gzip_where_it_is_asked_for(site: Site) -> None:
     short = await fetch(site, "/tile/entries/000.p/1", Accept_Encoding="gzip")
     assert short.headers["Vary"] == "Accept-Encoding"
     assert ("Content-Encoding" in short.headers) == (len(pack(short.body)) < len(short.body))
+
+
+async def test_a_long_bundle_is_packed_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many ask at the same moment, and off the loop: the checkpoint is answered meanwhile."""
+    prefix = await label(site, 300)
+    token = f"Bearer {await site.token()}"
+    packed, begun, free = [], threading.Event(), threading.Event()
+
+    def slow(data: bytes) -> bytes:
+        packed.append(len(data))
+        begun.set()
+        assert free.wait(20)
+        return pack(data)
+
+    monkeypatch.setattr("tlog.api.surface.gzip", slow)
+    path = f"{prefix}/tile/entries/000"
+    asked = [
+        asyncio.create_task(fetch(site, path, Authorization=token, Accept_Encoding="gzip"))
+        for _ in range(8)
+    ]
+    await asyncio.to_thread(begun.wait)
+    for _ in range(8):
+        assert (await fetch(site, prefix + "/checkpoint")).status == 200
+    free.set()
+    answers = await asyncio.gather(*asked)
+    assert len({answer.body for answer in answers}) == 1
+    assert (await fetch(site, path, Authorization=token, Accept_Encoding="gzip")).status == 200
+    assert len(packed) == 1
 
 
 async def test_short_bundles_stay_as_they_are(site: Site) -> None:

@@ -199,8 +199,7 @@ async def _packed(app: web.Application, key: tuple[int, int, int], body: bytes) 
         if key not in packing:
             packing[key] = asyncio.get_running_loop().run_in_executor(None, gzip, body)
             packing[key].add_done_callback(lambda _: packing.pop(key))
-        # Shielded: one client that leaves must not take the others' answer with it.
-        packed = await asyncio.shield(packing[key])
+        packed = await packing[key]
     shelf.put((*key, "gzip"), packed)
     return packed
 
