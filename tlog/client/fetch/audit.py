@@ -136,12 +136,14 @@ class RootFollower:
         wanted: Callable[[str], bool] = lambda label: True,
         reader: Callable[[str, StreamHead], Awaitable[Reader | None]] | None = None,
         seen: Callable[[str, StreamHead], None] | None = None,
+        opinion: Callable[[RemoteTree, int], Awaitable[object]] | None = None,
         progress: Progress | None = None,
     ) -> None:
         """`parallel` streams at once; of streams that are not `wanted` only the heads are followed.
 
         `reader` gives who reads the entries of a stream up to its newest head, or None where only hashes are to be
-        checked. `seen` is called with every stream head, in the order of the root log.
+        checked. `seen` is called with every stream head, in the order of the root log. `opinion` is called with every
+        tree that was checked and how many leaves of it were known before; what it raises ends the step.
         """
         self.counts = Counts()
         self.tree: RemoteTree | None = None
@@ -155,6 +157,7 @@ class RootFollower:
         self._reader = reader
         self._report: Callable[[], None] = lambda: None
         self._seen = seen or (lambda label, head: None)
+        self._opinion = opinion or _none
         self._progress = progress or (lambda what, done, total: None)
 
     async def advance(self, head: Checkpoint, kept: Checkpoint | None = None) -> RemoteTree:
@@ -179,6 +182,7 @@ class RootFollower:
         self.tree = tree
         if head.size < before.size or await tree.root_at(before.size) != before.root():
             raise InvalidInput("state-unusable", f"{before.size} other leaves are remembered")
+        await self._opinion(tree, before.size)
         while self._state.root.size < head.size:
             end = min(head.size, self._state.root.size + self._segment)
             await self._follow(tree, end)
@@ -257,10 +261,15 @@ class RootFollower:
                     self.counts.entries += len(chunk.entries) - known
                 self.counts.leaves += len(chunk.leaf_hashes[new:])
                 self._report()
-        self.counts.tiles += tree.tiles_read
         if heads or grown.root() != newest.root:
             raise InvalidInput("state-unusable", f"another head of {origin} is remembered")
+        await self._opinion(tree, trail.size)
+        self.counts.tiles += tree.tiles_read
         return Trail(grown.size, pack_frontier(grown))
+
+
+async def _none(tree: RemoteTree, start: int) -> None:
+    """No second opinion."""
 
 
 async def each(items: Iterable[T], work: Callable[[T], Awaitable[None]], parallel: int) -> None:

@@ -69,6 +69,10 @@ class Fetcher:
         """The newest signed note, at most 1 MiB; nothing of it is checked."""
         return await self._line.get(self.prefix + "checkpoint", MAX_NOTE_SIZE)
 
+    async def resource(self, path: str, most: int) -> bytes:
+        """Another resource under the prefix, of at most `most` bytes."""
+        return await self._line.get(self.prefix + path, most)
+
     async def tile(self, level: int, index: int, width: int = TILE_WIDTH) -> bytes:
         """The first `width` hashes of a tile: exactly 32 * width bytes.
 
