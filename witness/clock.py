@@ -37,8 +37,8 @@ class Clock:
         lead = wall - self._steady() - self._ahead
         if lead > self._tolerance:
             return 0
-        # What is set back, or corrected little by little, is followed.
-        self._ahead += lead
+        # Forward it may creep. A clock that was set back may be put right again, in one step.
+        self._ahead += max(0.0, lead)
         return int(wall)
 
     def floor(self, newest: int) -> int:
