@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Call, Served
+from tests.cli.conftest import STREAM, Answer, Call, Served
+from tests.paths import REPOSITORY
 from tlog.core.cosignature import CosignatureSigner
 
 WITNESS = "witness.example.org/w1"
@@ -25,13 +28,23 @@ def edited(source: Path, target: Path, **members: Any) -> Path:
 
 @pytest.mark.parametrize("name", ["proof", "receipt"])
 def test_a_file_of_the_log_passes(call: Call, served: Served, name: str) -> None:
-    """Four lines, and code 0 though nobody was asked to witness."""
+    """Numbered steps, four verdicts, and code 0 though nobody was asked to witness."""
     answer = call("proof", "verify", getattr(served, name), "--vkey", served.vkey)
 
     assert answer.code == 0
-    assert [line.split()[0] for line in answer.out.splitlines()] == [
+    steps, _, verdicts = answer.out.partition("\n\n")
+    assert [line.split()[0] for line in verdicts.splitlines()] == [
         *("integrity", "position", "witnessed", "time")
     ]
+    title, *numbered = steps.splitlines()
+    assert title == {"proof": "proof package:", "receipt": "receipt:"}[name]
+    numbers = [int(line.split()[0].strip("[]")) for line in numbered]
+    expected = {
+        "proof": [1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+        "receipt": [1, 2, 3, 4, 6, 7, 8, 9, 10],
+    }
+    assert numbers == expected[name]
+    assert {line.split()[1] for line in numbered} == {"ok", "NOT"}
 
 
 def test_the_vkey_may_come_from_the_environment(
@@ -50,6 +63,8 @@ def test_json(call: Call, served: Served) -> None:
     verdicts = json.loads(answer.out)
     assert verdicts["verified"] is True
     assert verdicts["position"]["verdict"] == "pass"
+    assert verdicts["kind"] == "proof package"
+    assert verdicts["steps"][-1]["step"] == 10
 
 
 def test_one_changed_byte_fails(call: Call, served: Served, tmp_path: Path) -> None:
@@ -61,7 +76,8 @@ def test_one_changed_byte_fails(call: Call, served: Served, tmp_path: Path) -> N
     answer = call("proof", "verify", file, "--vkey", served.vkey)
 
     assert answer.code == 1
-    assert answer.out.startswith("integrity  FAIL")
+    assert "\n  [1]  FAIL       The entry is missing, altered" in answer.out
+    assert "\n\nintegrity  FAIL" in answer.out
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"version":1,"version":1}'])
@@ -107,3 +123,67 @@ def test_bad_configuration_is_usage(call: Call, served: Served, tmp_path: Path) 
     verify = ("proof", "verify", served.proof, "--vkey", served.vkey)
     assert call(*verify, "--policy", policy).code == 2
     assert call("proof", "verify", tmp_path / "absent", "--vkey", served.vkey).code == 2
+
+
+def event_of(served: Served) -> str:
+    found: str = json.loads(served.proof.read_text())["event_id"]
+    return found
+
+
+def test_portable_forms(call: Call, served: Served, tmp_path: Path) -> None:
+    """Fetched from the server, checked with nothing but the vkey and the entry of the receipt."""
+    forms = ("json", "cose", "tlog-proof", "tlog-proof-head")
+    for form in forms:
+        got = call(
+            *("proof", "get", event_of(served), "--url", served.url, "--api-key", served.key),
+            *("--stream", STREAM, "--format", form, "--wait", "published", "-o", tmp_path / form),
+        )
+        assert got.code == 0, got.err
+        assert "not verified yet" in got.err
+
+    def verify(form: str, *more: str | Path) -> Answer:
+        return call("proof", "verify", tmp_path / form, "--vkey", served.vkey, *more)
+
+    entry, head = ("--entry", served.receipt), ("--head", tmp_path / "tlog-proof-head")
+    assert verify("json").code == 0
+    for form in ("cose", "tlog-proof"):
+        alone = verify(form)
+        assert alone.code == 4
+        assert "integrity  NOT SHOWN  The file holds no entry" in alone.out
+        shown = verify(form, *entry)
+        assert shown.code == 4
+        assert "integrity  PASS" in shown.out
+        assert "position   NOT SHOWN  This file does not show" in shown.out
+        assert verify(form, *entry, *head).code == 0
+        assert verify(form, "--entry", served.directory / "tlog.toml").code == 1
+        assert verify(form, *entry, "--head", tmp_path / form).code == 1
+    only = verify("tlog-proof-head")
+    assert only.code == 4
+    assert "position   PASS" in only.out
+
+
+def test_get_to_standard_output(served: Served) -> None:
+    """The bytes as they are."""
+    get = ("proof", "get", event_of(served), "--url", served.url, "--api-key", served.key)
+    done = subprocess.run(
+        [sys.executable, "-m", "tlog", *get, "--stream", STREAM, "--format", "cose"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"\xd2\x84")
+
+
+def test_what_get_cannot_do(call: Call, served: Served) -> None:
+    """Bad input, and what the log refuses."""
+    get = ("proof", "get", event_of(served), "--url")
+    assert call(*get, "nowhere", "--token", "x").code == 2
+    assert call(*get, served.url).code == 2
+    assert call("proof", "get", "x", "--url", served.url, "--token", "x").code == 2
+    assert call(*get, served.url, "--token", "x").code == 3
+    assert call(*get, served.url, "--api-key", served.key, "--stream", "x").code == 2
+    missing = ("proof", "get", "evt_00000000000000000000000000", "--url", served.url)
+    assert call(*missing, "--api-key", served.key, "--stream", STREAM).code == 3
+    waiting = call(*get, served.url, "--api-key", served.key, "--stream", STREAM, "--wait", "x")
+    assert waiting.code == 2

@@ -1,21 +1,28 @@
-"""proof verify: check a proof package or receipt offline."""
+"""proof verify: check a proof in any of its forms, offline. proof get: fetch one from a server."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from tlog.verdicts import Verdicts
+
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+FORMATS = ("json", "cose", "tlog-proof", "tlog-proof-head")
 
 
 @click.group()
 def proof() -> None:
-    """Proofs: check them without the log.
+    """Proofs: fetch them, and check them without the log.
 
     \b
     Example:
+      tlog proof get evt_… --url https://log.example.com --stream acme:prod:scorer -o proof.json
       tlog proof verify proof.json --vkey log.example.com+97c8f29c+Aersd4VN…
     """
 
@@ -31,12 +38,29 @@ def proof() -> None:
 @click.option(
     "--policy", type=FILE, help="C2SP tlog-policy file: which witnesses must have cosigned."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
-def verify(file: Path, vkey: str, policy: Path | None, as_json: bool) -> int:
-    """Check FILE offline and report four verdicts: integrity, position, witnessed, time.
+@click.option(
+    "--entry",
+    type=FILE,
+    help="The entry, for a .tlog-proof or COSE receipt; or a file that has it.",
+)
+@click.option("--genesis", type=FILE, help="Leaf 0 of the stream: shows whose a private label is.")
+@click.option("--head", type=FILE, help="Part head, beside part event or a COSE receipt.")
+@click.option("--old", type=FILE, help="The older signed checkpoint, for a receipt of consistency.")
+@click.option("--json", "as_json", is_flag=True, help="Print steps and verdicts as JSON.")
+def verify(
+    file: Path,
+    vkey: str,
+    policy: Path | None,
+    entry: Path | None,
+    genesis: Path | None,
+    head: Path | None,
+    old: Path | None,
+    as_json: bool,
+) -> int:
+    """Check FILE offline, step by step, and report four verdicts: integrity, position, witnessed, time.
 
-    FILE is a proof package (GET /api/v1/proof/EVENT_ID), a receipt (the answer to POST /api/v1/events) or the
-    answer to a batch. Nothing is asked of the log or of anybody else. The vkey must not come from where the file
+    FILE is a proof package, a receipt (the answer to POST /api/v1/events), the answer to a batch, a C2SP .tlog-proof
+    or a COSE receipt. Nothing is asked of the log or of anybody else. The vkey must not come from where the file
     comes from: whoever makes up a proof makes up a key as well.
 
     \b
@@ -45,30 +69,108 @@ def verify(file: Path, vkey: str, policy: Path | None, as_json: bool) -> int:
     witnessed   the witnesses that the policy asks for cosigned that root
     time        the time that the log claims, and the time that somebody else proves
 
+    A .tlog-proof and a COSE receipt hold no entry: give it with --entry, as its exact bytes or as the receipt or
+    package that has it. They show the entry in its stream; that stream's head in the root log is shown by the part
+    head, given with --head.
+
     \b
     Exit code 0: integrity and position are shown, and the witnesses if --policy asks for them.
     Exit code 1: something is wrong.
-    Exit code 4: nothing is wrong and something is not shown yet, such as a publication. Fetch the
-                 package again with ?wait=published.
+    Exit code 4: nothing is wrong and something is not shown: not published yet (fetch the package again
+                 with ?wait=published), or not by this form of a proof.
 
     \b
     Examples:
       tlog proof verify proof.json --vkey "$(cat vkey)"
       tlog proof verify proof.json --vkey "$(cat vkey)" --policy policy.txt --json
+      tlog proof verify event.tlog-proof --entry receipt.json --head head.tlog-proof --vkey "$(cat vkey)"
     """
     from tlog.core.policy import parse_policy
-    from tlog.verdicts import FAIL, PASS, verify_file
+    from tlog.verdicts import Held, verify_file
 
     asked = None if policy is None else parse_policy(policy.read_bytes())
-    verdicts = verify_file(file.read_bytes(), vkey, asked)
+    held = Held(_entry(entry), _entry(genesis), _bytes(head), _bytes(old))
+    verdicts = verify_file(file.read_bytes(), vkey, asked, held)
     if as_json:
         click.echo(json.dumps(verdicts.as_json(), indent=2, ensure_ascii=False))
     else:
-        for line in verdicts.lines():
-            click.echo(line)
+        _show(verdicts)
+    return _exit_code(verdicts, witnesses_wanted=asked is not None and asked.quorum is not None)
+
+
+def _exit_code(verdicts: Verdicts, *, witnesses_wanted: bool) -> int:
     four = (verdicts.integrity, verdicts.position, verdicts.witnessed, verdicts.time)
-    if any(one.verdict == FAIL for one in four):
+    if any(one.verdict == "fail" for one in four):
         return 1
-    wanted = asked is not None and asked.quorum is not None
-    shown = verdicts.verified and (not wanted or verdicts.witnessed.verdict == PASS)
-    return 0 if shown else 4
+    witnessed = not witnesses_wanted or verdicts.witnessed.verdict == "pass"
+    return 0 if verdicts.verified and witnessed else 4
+
+
+def _show(verdicts: Verdicts) -> None:
+    if verdicts.kind:
+        click.echo(f"{verdicts.kind}:")
+    for step in verdicts.steps:
+        click.echo(f"  {step.line()}")
+    click.echo()
+    for line in verdicts.lines():
+        click.echo(line)
+
+
+def _bytes(path: Path | None) -> bytes | None:
+    return None if path is None else path.read_bytes()
+
+
+def _entry(path: Path | None) -> bytes | None:
+    """The exact bytes of an entry: the file's, or those that a receipt or package holds in base64."""
+    from tlog.core.strict_json import loads
+    from tlog.core.wire import b64decode
+    from tlog.errors import InvalidInput
+
+    data = _bytes(path)
+    try:
+        document = loads(data or b"")
+        held = document.get("entry") if isinstance(document, dict) else None
+        return b64decode(held) if isinstance(held, str) else data
+    except InvalidInput:
+        return data
+
+
+@proof.command("get")
+@click.argument("event_id")
+@click.option("--url", required=True, help="The log's address, such as https://log.example.com.")
+@click.option("--stream", "stream_id", help="The stream of the event; needed with an API key.")
+@click.option("--api-key", envvar="TLOG_API_KEY", help="With scope read; or $TLOG_API_KEY.")
+@click.option("--token", envvar="TLOG_TOKEN", help="Instead of an API key; or $TLOG_TOKEN.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="json", show_default=True,
+    help="A package, a COSE receipt, or a part of a C2SP tlog-proof.",
+)  # fmt: skip
+@click.option("--wait", help="`published` or `witnessed`: until the root is, for some seconds.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Default: standard output.")
+def get(
+    event_id: str,
+    url: str,
+    stream_id: str | None,
+    api_key: str | None,
+    token: str | None,
+    form: str,
+    wait: str | None,
+    output: Path | None,
+) -> int:
+    """Fetch the proof of EVENT_ID, as the server sends it. Nothing is verified here: `tlog proof verify` does.
+
+    \b
+    Examples:
+      tlog proof get evt_… --url https://log.example.com --stream acme:prod:scorer --wait published -o proof.json
+      tlog proof get evt_… --url https://log.example.com --token "$TOKEN" --format tlog-proof -o event.tlog-proof
+    """
+    from tlog.cli.fetch_proof import fetch_proof
+
+    data = fetch_proof(url, event_id, form, wait, stream_id=stream_id, api_key=api_key, token=token)
+    if output is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        output.write_bytes(data)
+        click.echo(f"{output}: {len(data)} bytes, not verified yet", err=True)
+    return 0
