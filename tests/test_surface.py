@@ -14,7 +14,9 @@ from tests.reference import Reference
 from tlog.core.hashes import leaf_hash
 from tlog.core.tiles import bundle_encode
 from tlog.errors import CorruptStore, Refused
+from tlog.reader import Reader
 from tlog.sequencer import commit as commit_module
+from tlog.sequencer.state import StreamView
 from tlog.store import layout
 from tlog.surface import SHELF_BYTES, Shelf, Surface
 
@@ -80,13 +82,40 @@ def test_every_byte_at_every_size(tmp_path: Path) -> None:
             entries = entries_of(log)
             assert len(entries) == size
             fresh = Surface(log.log.reader)
-            for surface in (lasting, fresh):
+            for surface in (fresh, lasting):
                 compared = check_tiles(surface, NUMBER, reference(entries))
                 check_bundles(surface, NUMBER, entries, step=37)
             assert compared >= size
         heads = entries_of(log, layout.ROOT_LOG)
         check_tiles(lasting, layout.ROOT_LOG, reference(heads))
         check_bundles(lasting, layout.ROOT_LOG, heads, step=1)
+
+
+def test_a_resting_stream_is_looked_at_once(tmp_path: Path) -> None:
+    """Old pictures serve all that they reach; for more the newest is taken, and then refused or served."""
+    with TestLog(new_log(tmp_path / "log")) as log:
+        grow(log, 100)
+        looked: list[int] = []
+        view = log.log.source.view
+
+        def counted(number: int) -> StreamView:
+            looked.append(number)
+            return view(number)
+
+        surface = Surface(Reader(log.log.source._replace(view=counted)))
+        tile = surface.tile(NUMBER, 0, 0, 100)
+        looked.clear()
+        for width in range(1, 101):
+            assert surface.tile(NUMBER, 0, 0, width) == tile[: 32 * width]
+            surface.bundle(NUMBER, 0, width)
+        assert looked == []
+        grow(log, 300)
+        assert surface.tile(NUMBER, 0, 0, 100) == tile
+        assert looked == []
+        assert len(surface.tile(NUMBER, 0, 1, 44)) == 44 * 32
+        assert looked.pop(0) == NUMBER
+        with pytest.raises(Refused):
+            surface.tile(NUMBER, 0, 1, 45)
 
 
 def test_an_empty_tree_has_no_tiles(tmp_path: Path) -> None:
@@ -247,15 +276,14 @@ def test_a_root_that_was_not_signed_is_not_served(grown: TestLog) -> None:
     """The root log's tree has the root of the newest note, or nothing of it leaves."""
     log = grown.log
     view = log.source.view(layout.ROOT_LOG)
-    surface = Surface(log.reader)
-    assert surface.tile(layout.ROOT_LOG, 0, 0, 1)
+    assert Surface(log.reader).tile(layout.ROOT_LOG, 0, 0, 1)
     log.states.views[layout.ROOT_LOG] = view._replace(root=b"\x00" * 32)
     try:
         with pytest.raises(CorruptStore, match="was signed"):
-            surface.tile(layout.ROOT_LOG, 0, 0, 1)
+            Surface(log.reader).tile(layout.ROOT_LOG, 0, 0, 1)
         log.states.views[layout.ROOT_LOG] = view._replace(size=view.size - 1)
         with pytest.raises(CorruptStore, match="do not give its root"):
-            surface.tile(layout.ROOT_LOG, 0, 0, 1)
+            Surface(log.reader).tile(layout.ROOT_LOG, 0, 0, 1)
     finally:
         log.states.views[layout.ROOT_LOG] = view
 
