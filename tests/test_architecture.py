@@ -81,6 +81,7 @@ LIBRARIES = {
         "tlog.server",
         "tlog.cli.demo.tsa",
         "witness.api",
+        "witness.monitor",
         "witness.server",
     ),
     "cbor2": ("tlog.core.cose", "conformance"),

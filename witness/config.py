@@ -48,6 +48,16 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     request_timeout: float = 10.0
     #: Bytes of free disk below which nothing is cosigned.
     min_free_disk: int = 64 * 1024 * 1024
+    #: Seconds between two rounds of gossip: what logs publish and peers know is read, compared and passed on.
+    gossip_interval: float = 10.0
+    #: Messages of gossip that are taken per second; the others are refused with 429.
+    gossip_rate: float = 20.0
+    #: Seconds for which a log may fail to show the tiles of a head that it signed before that is an alarm.
+    gossip_patience: float = 60.0
+    #: URL to which alarms are posted; empty: they are only logged, counted and shown.
+    webhook: str = ""
+    #: Secret that signs those messages (Standard Webhooks, HMAC-SHA256); empty: they are not signed.
+    webhook_secret: str = ""
     #: Form of the log lines on standard error: text or json.
     log_format: str = "text"
 
@@ -93,6 +103,8 @@ def check(config: Config) -> Config:
             raise InvalidInput("config", f"{name} must be a positive number, not {value}")
     for url in config.peers:
         check_url(url)
+    if config.webhook:
+        check_url(config.webhook)
     if config.log_format not in {"text", "json"}:
         raise InvalidInput("config", f"log_format is text or json, not {config.log_format!r}")
     return config

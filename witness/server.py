@@ -13,6 +13,7 @@ from witness import output
 from witness.api.app import make_runner
 from witness.lookout import Lookout
 from witness.metrics import Metrics
+from witness.monitor import make_gossip, overhear, start
 from witness.service import Service
 from witness.witness import Witness
 from witness.writer import Writer
@@ -47,10 +48,11 @@ async def _serve(directory: Path, host: str, port: int) -> int:
     )
     witness.store.clear_stale_readers()
     service.writer.start()
-    tasks = [asyncio.create_task(service.lookout.run())]
+    tasks = [asyncio.create_task(service.lookout.run()), *start(service.gossip)]
     await stop.wait()
     await end(tasks)
     await runner.cleanup()
+    await service.gossip.close()
     await loop.run_in_executor(None, service.writer.stop)
     failed = service.writer.failed is not None
     witness.close()
@@ -82,7 +84,9 @@ def make_service(witness: Witness, metrics: Metrics, stop: asyncio.Event) -> Ser
         timeout=config.check_timeout,
         looked=metrics.looked,
     )
-    return Service(witness, writer, lookout)
+    service = Service(witness, writer, lookout, make_gossip(witness.store, config))
+    service.observers.append(overhear(service.gossip))
+    return service
 
 
 async def end(tasks: list[asyncio.Task[None]]) -> None:

@@ -11,6 +11,7 @@ from tlog.core.add_checkpoint import AddCheckpoint, parse_request
 from tlog.errors import Unavailable
 from witness.clock import since_boot
 from witness.cosigner import Answer, Cosigned
+from witness.gossip import Gossip
 from witness.lookout import Lookout
 from witness.rows import FrozenRow, HoldRow, LatestRow
 from witness.state import CLOCK, HELD, Cosign, Refuse, origin_of
@@ -37,10 +38,11 @@ class Status(NamedTuple):
 class Service:
     """One per process, on its event loop."""
 
-    def __init__(self, witness: Witness, writer: Writer, lookout: Lookout) -> None:
+    def __init__(self, witness: Witness, writer: Writer, lookout: Lookout, gossip: Gossip) -> None:
         self.witness = witness
         self.writer = writer
         self.lookout = lookout
+        self.gossip = gossip
         self.observers: list[Observer] = []
         self._quota = Quota()
         self._alarmed = False

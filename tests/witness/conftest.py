@@ -77,6 +77,7 @@ async def serving(directory: Path, times: Times | None = None) -> AsyncIterator[
     metrics = Metrics()
     stop = asyncio.Event()
     service = make_service(witness, metrics, stop)
+    service.observers.clear()  # the protocol alone: a fork that is overheard would freeze the log
     metrics.observe(service)
     runner = make_runner(service, metrics)
     await runner.setup()

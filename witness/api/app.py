@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from aiohttp import web
 
+from witness.api import gossip
 from witness.api.context import METRICS, SERVICE, Handler, plain
 from witness.api.routes import ROUTES
 from witness.metrics import Metrics
@@ -38,6 +39,7 @@ def make_app(service: Service, metrics: Metrics) -> web.Application:
     app = web.Application(middlewares=[errors])
     app[SERVICE] = service
     app[METRICS] = metrics
+    gossip.add_to(app, service.gossip, service.witness.config.gossip_rate)
     for path in dict.fromkeys(route.path for route in ROUTES):
         resource = app.router.add_resource(path)
         handlers = {route.method: route.handler for route in ROUTES if route.path == path}

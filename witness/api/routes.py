@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tlog.core.add_checkpoint import PATH
-from witness.api import cosigning, pages
+from witness.api import cosigning, gossip, pages
 from witness.api.context import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -17,4 +17,5 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/", pages.get_index, "name, vkeys and logs, for people"),
     Route("GET", "/health", pages.get_health, "is the witness cosigning, and which logs not"),
     Route("GET", "/metrics", pages.get_metrics, "Prometheus metrics"),
+    *gossip.ROUTES,
 )

@@ -19,7 +19,7 @@ from tlog.errors import (
     Unavailable,
     VerificationError,
 )
-from witness.cli import admin, doubt, serve
+from witness.cli import admin, doubt, evidence, serve
 from witness.version import VERSION
 
 FAULT = 70
@@ -48,7 +48,7 @@ def cli() -> None:
     """
 
 
-for command in (*admin.COMMANDS, serve.serve, *doubt.COMMANDS):
+for command in (*admin.COMMANDS, serve.serve, *doubt.COMMANDS, *evidence.COMMANDS):
     cli.add_command(command)
 
 
