@@ -13,7 +13,7 @@ import json
 import sys
 from pathlib import Path
 
-from conformance.golden import basics, documents, forks
+from conformance.golden import basics, documents, exchanges, forks, tiles
 from conformance.golden.honest import LOG, POLICY, W1, W2
 from conformance.golden.vectors import Vectors
 
@@ -29,6 +29,9 @@ SHA-256 of fixed texts and times are fixed: whoever runs the program gets these 
 - `index.json` says what each file must be judged as. For receipts, batches and packages: the four verdicts
   under `policy.txt`, and the exit status of `verifier/verify.py`, which knows the log's key and nothing else.
   For fork proofs: the rule that the log broke, null for a file that shows nothing.
+- `exchanges/`: requests to a fresh witness that knows the logs of `exchanges/logs.txt`, in the order of each file, with the
+  statuses of C2SP tlog-witness; bodies for the first witness, whose clock shows each step's `time`.
+- `tiles/`: SHA-256 of every tile and entry bundle of a log of 70,000 entries that follow a formula.
 
 One fault per file, named by the file. What only the log could do wrong is signed with the log's key, so that
 no signature and no hash but the binding in question is broken.
@@ -46,6 +49,8 @@ def build() -> dict[str, bytes]:
     documents.add_packages(vectors)
     documents.add_batches(vectors)
     forks.add_forks(vectors)
+    exchanges.add_exchanges(vectors)
+    tiles.add_tiles(vectors)
     provenance = PROVENANCE.format(log=LOG.vkey, w1=W1.vkey, w2=W2.vkey)
     keys = {"log": LOG.vkey, "witnesses": [W1.vkey, W2.vkey]}
     index = json.dumps({"keys": keys, "files": vectors.index}, indent=1, sort_keys=True) + "\n"
