@@ -49,6 +49,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     witness_wait: float = 0.8
     #: Seconds that a witness may take to answer.
     witness_timeout: float = 5.0
+    #: Path of a PEM file, relative to DIR: roots of the timestamp authorities whose anchors are kept. "" for none.
+    tsa_roots: str = ""
+    #: OIDs of the timestamp policies that are believed, separated by spaces. "" for all of these authorities.
+    tsa_policies: str = ""
+    #: Anchors that are kept of one authority and UTC day.
+    max_anchors_per_day: int = 300
     #: Lifetime of a bearer token in seconds.
     token_lifetime: int = 900
     #: Requests per second and API key; a burst of as many seconds' worth as `rate_burst` is let through.

@@ -17,6 +17,7 @@ from pathlib import Path
 from tlog import config as settings
 from tlog import declarations, published
 from tlog.accounts import Accounts
+from tlog.anchors import open_anchors
 from tlog.config import Config
 from tlog.core.ids import parse_stream_id
 from tlog.core.note import Verifier, parse_vkey
@@ -127,6 +128,10 @@ def check_stream_name(stream_id: str) -> None:
         raise Refused("reserved-tenant", "the tenant tlog is the log's own")
 
 
+def _limits(config: Config) -> Limits:
+    return Limits(waiting=config.max_waiting_events, free_bytes=config.min_free_disk)
+
+
 class Log:
     """An open log. `start` begins to commit; `close` commits what is waiting and releases everything."""
 
@@ -163,13 +168,12 @@ class Log:
             flush_keys=self.vault.flush,
             same_body=self.preparer.same_body,
             clock_ms=clock_ms,
-            limits=Limits(
-                waiting=self.config.max_waiting_events, free_bytes=self.config.min_free_disk
-            ),
+            limits=_limits(self.config),
             publish_every=(self.config.publish_interval, self.config.publish_idle_interval),
             fatal=self._fail,
         )
         self.publication = self._open_publication(log)
+        self.anchors = open_anchors(self.store, self.sequencer.errand, directory, self.config)
         self.source = Source(
             self.store,
             self.config.origin,

@@ -26,11 +26,18 @@ from tlog.api.routes import ROUTES
 from tlog.errors import InvalidInput
 
 BODY = orjson.dumps(EVENT)
-PATHS = sorted({route.path.replace("{event_id}", "evt_x") for route in ROUTES})
+
+
+def path_of(path: str) -> str:
+    """One of these paths."""
+    return path.replace("{event_id}", "evt_x").replace("{date}", "2026-03-20")
+
+
+PATHS = sorted({path_of(route.path) for route in ROUTES})
 
 
 def allowed(path: str) -> set[str]:
-    methods = {r.method for r in ROUTES if r.path.replace("{event_id}", "evt_x") == path}
+    methods = {r.method for r in ROUTES if path_of(r.path) == path}
     return methods | ({"HEAD"} if "GET" in methods else set())
 
 

@@ -42,6 +42,7 @@ def existing(path: str) -> str:
     """A path of this form of something that there is; of an event, one that there could be."""
     for name, value in (
         ("{event_id}", "evt_00000000000000000000000000"),
+        ("{date}", "2026-03-20"),
         ("<label>", "tlog/log/operations"),
         ("<L>", "0"),
         ("<N>[.p/<W>]", "000.p/1"),
@@ -188,7 +189,7 @@ def test_the_documented_examples_are_good() -> None:
                 values = [orjson.loads(line) for line in content["example"].split("\n")]
             for value in values:
                 for one in value if isinstance(value, list) else [value]:
-                    if route.handler.__name__ == "attest":
+                    if route.handler.__name__ in ("attest", "post_anchor"):
                         msgspec.convert(one, route.body[0])
                     else:
                         parse_event(one)

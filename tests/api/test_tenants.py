@@ -121,6 +121,7 @@ async def test_an_idempotency_key_is_the_agents_own(site: Site) -> None:
 def request_for(route: Any) -> tuple[str, str, dict[str, object], object]:
     """A request that is good but for its credentials."""
     path = route.path.removeprefix("/api/v1").replace("{event_id}", NO_EVENT)
+    path = path.replace("{date}", "2026-03-20")
     params: dict[str, object] = {"stream_id": STREAM} if route.who == "public" else {}
     params |= {"/proof/inclusion": {"leaf_index": 0}, "/proof/consistency": {"first": 1}}.get(
         path, {}

@@ -21,6 +21,8 @@ LOG: web.AppKey[Log] = web.AppKey("log", Log)
 
 # Long reads that may wait for the one that is running.
 _LONG_READS_WAITING = 16
+# Anchors that anybody may deliver per second, each some milliseconds of verifying, and how many at once.
+_ANCHORS, _ANCHORS_AT_ONCE = 5.0, 20
 
 
 class Gate:
@@ -31,6 +33,7 @@ class Gate:
         config = log.config
         self._requests = Buckets(config.rate_requests, config.rate_burst)
         self._events = Buckets(config.rate_events, config.rate_burst)
+        self._anchors = Buckets(_ANCHORS, _ANCHORS_AT_ONCE / _ANCHORS)
         self.quota = StreamQuota(log.source.rows, config.max_streams_per_tenant)
         # The reads that take a core for as long as a stream is long: one at a time.
         self.long_reads = Turnstile(_LONG_READS_WAITING)
@@ -60,6 +63,10 @@ class Gate:
     def events(self, session: Session, count: int) -> None:
         """Take `count` events from the key's allowance. Raises: Unavailable (rate-limited)."""
         self._events.take(session.key_id, count)
+
+    def anchor(self) -> None:
+        """Take one anchor from what all strangers may deliver together. Raises: Unavailable (rate-limited)."""
+        self._anchors.take("", 1)
 
     async def body(
         self, request: web.Request, *media_types: str, limit: int | None = None

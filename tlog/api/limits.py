@@ -35,9 +35,7 @@ class Buckets:
         level = min(self._capacity, level + (now - then) * self._rate)
         needed = min(amount, self._capacity)
         if level < needed:
-            raise Unavailable(
-                "rate-limited", "too many requests for this key", (needed - level) / self._rate
-            )
+            raise Unavailable("rate-limited", "too many requests", (needed - level) / self._rate)
         self._buckets[key] = (level - amount, now)
         if len(self._buckets) > _BUCKETS:
             self._buckets.popitem(last=False)

@@ -31,6 +31,13 @@ _EVENT_ID = {
     "description": "An id of another spelling, of another tenant's event, and of no event: not found.",
     "schema": {"type": "string", "pattern": "^evt_[0-7][0-9A-HJKMNP-TV-Z]{25}$"},
 }
+_DATE = {
+    "name": "date",
+    "in": "path",
+    "required": True,
+    "description": "A UTC day.",
+    "schema": {"type": "string", "format": "date", "examples": ["2026-03-20"]},
+}
 _PATH = {
     "label": "A private stream's label, or `tenant/environment/name` of a public one.",
     "L": "Level of the tile, 0 to 63.",
@@ -60,6 +67,11 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
         "tenant_id": "acme",
         "agent_id": "credit-scorer",
         "agent_code_hash": "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    },
+    "AnchorRequest": {
+        "checkpoint": "log.example.com\n7\nqpnFhHkjZTSB6cA6qZcNmTVCf9NqjHiY2NzD8+tXgSs=\n\n— log.example.com l8KcKeHG…\n",
+        "request": "MEACAQEwMTANBglghkgBZQMEAgEFAAQg…",
+        "reply": "MIIDwzADAgEAMIIDugYJKoZIhvcNAQcC…",
     },
     "SyenEvent": {
         "event_class": "EXECUTION",
@@ -178,8 +190,9 @@ def _security(who: str) -> list[dict[str, list[str]]]:
 
 
 def _parameters(route: Route) -> Iterable[dict[str, Any]]:
-    if "{event_id}" in route.path:
-        yield _EVENT_ID
+    for parameter in (_EVENT_ID, _DATE):
+        if f"{{{parameter['name']}}}" in route.path:
+            yield parameter
     for name, text in _PATH.items():
         if f"<{name}>" in route.path:
             yield {

@@ -47,6 +47,8 @@ STATUS = {
     "unsupported-media-type": 415,
     "expectation-failed": 417,
     "rate-limited": 429,
+    "too-many-anchors": 429,
+    "anchors-not-accepted": 403,
 }
 FAMILY = {InvalidInput: 422, Refused: 403, Unavailable: 503}
 

@@ -15,6 +15,7 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from tlog.api.accept import COSE_FORM, JSON_FORM, TEXT_FORM, Form, choose
+from tlog.api.anchor import anchors_for
 from tlog.api.context import GATE, LOG
 from tlog.api.query import ProofQuery, read_query
 from tlog.core import cose, tlog_proof
@@ -98,7 +99,8 @@ def _first_head(log: Log, located: Located) -> _Shown:
 
 def _published(log: Log, root_leaf: int) -> tuple[int, Sequence[Hash], bytes] | None:
     """Size, path and note of the root under which a leaf of the root log is shown; None before it is published."""
-    root = log.reader.published(root_leaf)
+    # Both are first ones, so that the answer changes once at most: when the quorum's cosignatures arrive.
+    root = log.reader.witnessed(root_leaf) or log.reader.published(root_leaf)
     if root is None:
         return None
     size, note = root
@@ -127,6 +129,7 @@ def _package(log: Log, located: Located, shown: _Shown) -> bytes:
         hashes=shown.hashes,
         checkpoint=_stream_note(log, shown),
         root=None if published is None else (shown.root_leaf, *published),
+        anchors=anchors_for(log, shown.root_leaf),
     )
     return orjson.dumps(package)
 

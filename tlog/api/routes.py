@@ -10,8 +10,9 @@ from typing import NamedTuple
 from aiohttp import web
 from msgspec import Struct
 
-from tlog.api import answers, query
+from tlog.api import anchor_answers, answers, query
 from tlog.api.accept import COSE_FORM, TEXT_FORM, Form
+from tlog.api.anchor import get_anchor, post_anchor
 from tlog.api.attest import AttestAnswer, AttestRequest, attest
 from tlog.api.body import JSON
 from tlog.api.events import post_batch, post_event
@@ -145,6 +146,20 @@ ROUTES = (
         "GET", "/api/v1/sth", PUBLIC, get_sth,
         {200: answers.TreeHead},
         query=query.StreamQuery, problems=("not-found", "corrupt-store"),
+    ),
+    Route(
+        "GET", "/api/v1/anchor/{date}", READ, get_anchor,
+        {200: anchor_answers.AnchorDay},
+        problems=("invalid-value", "corrupt-store"),
+    ),
+    Route(
+        "POST", "/api/v1/anchors", ANYONE, post_anchor,
+        {201: anchor_answers.AnchorReceipt, 200: anchor_answers.AnchorReceipt},
+        body=(anchor_answers.AnchorRequest,),
+        problems=(
+            "rate-limited", "anchors-not-accepted", "invalid-checkpoint", "invalid-anchor", "too-many-anchors",
+            "overloaded", "disk-full", "stopping", "unknown-outcome", "corrupt-store",
+        ),
     ),
     Route(
         "GET", "/api/v1/health", ANYONE, get_health,

@@ -25,6 +25,7 @@ from rfc3161_client import VerifierBuilder, decode_timestamp_response
 from tlog.core import der
 from tlog.core.timestamp_chain import (
     HASHES,
+    Roots,
     check_not_revoked,
     find_signer,
     other_names,
@@ -34,7 +35,15 @@ from tlog.core.timestamp_chain import (
 from tlog.core.timestamp_token import MAX_REPLY, TST_INFO, Token, TokenInfo, normalise, parse_reply
 from tlog.errors import TlogError, VerificationError
 
-__all__ = ["Timestamp", "accept", "build_request", "nonce_of", "parse_roots", "verify_timestamp"]
+__all__ = [
+    "Roots",
+    "Timestamp",
+    "accept",
+    "build_request",
+    "nonce_of",
+    "parse_roots",
+    "verify_timestamp",
+]
 
 MAX_REQUEST = 1024
 MAX_ACCURACY_US = 60_000_000
@@ -127,7 +136,7 @@ def accept(
     request: bytes,
     note: bytes,
     *,
-    roots: Sequence[x509.Certificate],
+    roots: Roots,
     policies: Collection[str] = (),
     now_ms: int,
     previous_gen_time: int,
@@ -154,7 +163,7 @@ def verify_timestamp(
     request: bytes,
     note: bytes,
     *,
-    roots: Sequence[x509.Certificate],
+    roots: Roots,
     policies: Collection[str] = (),
     chain: Iterable[bytes] = (),
     crls: Iterable[bytes] = (),
@@ -226,7 +235,7 @@ def _check_signed(token: Token) -> None:
 
 
 def _verify_signature(
-    whole: bytes, info: TokenInfo, signer: x509.Certificate, roots: Sequence[x509.Certificate]
+    whole: bytes, info: TokenInfo, signer: x509.Certificate, roots: Roots
 ) -> None:
     """Let rfc3161-client and OpenSSL verify, with a builder of our own: its copies would share their lists of roots."""
     parsed = decode_timestamp_response(whole)

@@ -29,6 +29,7 @@ HASHES = {
     "2.16.840.1.101.3.4.2.2": "sha384",
     "2.16.840.1.101.3.4.2.3": "sha512",
 }
+Roots = Sequence[x509.Certificate]
 MAX_CERTIFICATES = 64
 MIN_RSA_BITS = 2048
 
@@ -42,7 +43,7 @@ _MILD = frozenset(
 )
 
 
-def parse_roots(pem: bytes) -> tuple[x509.Certificate, ...]:
+def parse_roots(pem: bytes) -> Roots:
     """The trusted certificates of a PEM file. Raises: InvalidInput (certificates) when there is none, or not only such."""
     try:
         return tuple(x509.load_pem_x509_certificates(pem))
@@ -118,7 +119,7 @@ def other_names(certificate: x509.Certificate) -> list[bytes]:
 def path_of(
     signer: x509.Certificate,
     certificates: Sequence[x509.Certificate],
-    roots: Sequence[x509.Certificate],
+    roots: Roots,
 ) -> list[x509.Certificate]:
     """The shortest path from `signer` to a self-signed one of `roots`. Raises: VerificationError when there is none.
 

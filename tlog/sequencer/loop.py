@@ -10,12 +10,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 from tlog.core.checkpoint import Checkpoint
 from tlog.errors import TlogError, Unavailable
 from tlog.sequencer.admit import Admission, Admitted, SameBody
 from tlog.sequencer.batch import Batch, Committed, Outcome, Prepared, Replayed
 from tlog.sequencer.commit import sign_commit, write_commit
+from tlog.sequencer.errands import Errands
 from tlog.sequencer.guard import Guard
 from tlog.sequencer.integrate import Draft, outcome_of, place_batch
 from tlog.sequencer.pool import Limits, Pool
@@ -27,6 +30,8 @@ from tlog.store.environment import LogStore
 from tlog.store.layout import CommitRow
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MAX_CLOCK_REWIND_MS = 1_000
 
@@ -59,6 +64,7 @@ class Sequencer:
         self._clock_ms = clock_ms
         self._limits = limits or Limits()
         self.publisher = Publisher(store, publish_every)
+        self._errands = Errands(store)
         self._fatal = fatal
         self._pool = Pool(self._limits)
         self._stopping = False
@@ -93,6 +99,16 @@ class Sequencer:
         self.publisher.keep(size, note)
         self._pool.wake()
 
+    def errand(self, work: Callable[[Any], T]) -> Future[T]:
+        """Have `work(txn)` run on the writer thread in a transaction of its own. For any thread.
+
+        Raises: Unavailable (overloaded, disk-full, stopping).
+        """
+        self._refuse_when_full()
+        future = self._errands.add(work)
+        self._pool.wake()
+        return future
+
     @property
     def published(self) -> Head | None:
         """The newest root that is public."""
@@ -123,9 +139,12 @@ class Sequencer:
 
     def submit_together(self, batches: Sequence[Batch]) -> None:
         """Hand over batches that go into the same commit if they fit; all or none are taken."""
+        self._refuse_when_full()
+        self._pool.add(batches)
+
+    def _refuse_when_full(self) -> None:
         if self._disk_full:
             raise Unavailable("disk-full", "the log is read-only: its disk is nearly full", 30.0)
-        self._pool.add(batches)
 
     def _run(self) -> None:
         batches: list[Batch] = []
@@ -137,12 +156,14 @@ class Sequencer:
                     raise self._halted
                 if taken is None:
                     self.publisher.work(self.head, stopping=True)
+                    self._errands.close(Unavailable("stopping", "the log is stopping", 2.0))
                     return
                 self._check_disk()
                 if batches:
                     self._commit(batches)
                 if self._publication_due() <= 0:
                     self.publisher.work(self.head)
+                self._errands.run()
         except BaseException as error:
             # Unknown outcome (see commit.py): answer "unknown", then the process must end.
             self._failed = True
@@ -151,11 +172,13 @@ class Sequencer:
             unknown = Unavailable("unknown-outcome", "retry with the same idempotency key", 2.0)
             for batch in batches:
                 batch.done(unknown)
+            self._errands.close(unknown)
             self._fatal(error)
 
     def _publication_due(self) -> float:
-        """Seconds until the newest root must be published, or cosignatures stored."""
-        return -1.0 if self._halted is not None else self.publisher.due(self.head)
+        """Seconds until the newest root must be published, or something else written."""
+        now = self._halted is not None or self._errands.waiting
+        return -1.0 if now else self.publisher.due(self.head)
 
     def _check_disk(self) -> None:
         now = time.monotonic()

@@ -52,10 +52,20 @@ class LogStore:
         self.db: dict[str, Any] = {}
         try:
             for name in layout.DATABASES:
-                self.db[name] = self.env.open_db(name.encode(), create=create)
+                added = name in layout.ADDED
+                if added and readonly and not self._has(name):
+                    continue
+                self.db[name] = self.env.open_db(
+                    name.encode(), create=create or (added and not readonly)
+                )
         except (lmdb.NotFoundError, lmdb.ReadonlyError) as error:
             self.close()
             raise CorruptStore(f"{path} lacks the database {name!r}: not a log store") from error
+
+    def _has(self, name: str) -> bool:
+        """Whether the main database, where LMDB keeps their names, knows a database."""
+        with self.env.begin() as txn:
+            return txn.get(name.encode()) is not None
 
     @classmethod
     def create(cls, path: Path, row: LogRow) -> LogStore:

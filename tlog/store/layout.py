@@ -13,6 +13,8 @@
 | runs      | the same, first sequence u64               | msgpack of `RUNS_PER_PAGE` runs            | swept        |
 | requests  | UTC day u32, digest of an Idempotency-Key [:16] | position u64, count u32               | swept        |
 | published | root size u64                              | signed note                                | on publication |
+| anchors   | `ANCHOR_KEY`: UTC day u32, authority, genTime u64, identity | SHA-256, msgpack `AnchorRow`  | on delivery |
+| anchored  | root size u64, `ANCHOR_KEY`                | nothing                                    | with it |
 
 All integers are big endian. Stream 0 is the root log, stream 1 is `tlog:log:operations`.
 
@@ -41,7 +43,11 @@ DATABASES = (
     "runs",
     "requests",
     "published",
+    "anchors",
+    "anchored",
 )
+# Of later versions: a store that was made before them gets them, empty, when it is next opened for writing.
+ADDED = frozenset({"anchors", "anchored"})
 
 FORMAT = 1
 ROOT_LOG = 0
@@ -94,6 +100,28 @@ def read_u64(data: bytes) -> int:
 def producer_key(stream: int, digest: bytes) -> bytes:
     """`digest` is SHA-256(producer id)[:16]."""
     return u32(stream) + digest
+
+
+# UTC day u32 (since 1970), authority and identity [:8] and [:16] of SHA-256, genTime in Unix milliseconds between them.
+ANCHOR_KEY = Packer(">I8sQ16s")
+
+
+class AnchorRow(msgspec.Struct, frozen=True, array_like=True):
+    """A timestamp that was verified when it came, over the root checkpoint of `size`. All that came with it, as it came."""
+
+    tsa: str  # subject of the signer's certificate, RFC 4514
+    gen_time: str  # RFC 3339
+    gen_ms: int
+    accuracy_us: int | None
+    policy: str
+    serial: str  # decimal: up to 160 bits
+    size: int
+    checkpoint: bytes
+    request: bytes
+    reply: bytes
+    chain: list[bytes]  # DER, from the signer to the root
+    crls: list[bytes]
+    received_ms: int
 
 
 class LogRow(msgspec.Struct, frozen=True, array_like=True):

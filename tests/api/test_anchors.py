@@ -1,0 +1,226 @@
+"""Anchors over HTTP: what verifies is kept and found again, by day and by event; what does not leaves no trace."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.deployment import Keys, Site, copy, serve
+from tests.harness import Clock
+from tests.tsa import forge
+from tests.tsa.conftest import NONCE
+from tlog.api.anchor import anchors_for
+from tlog.core.note import Signer, parse_skey, sign_note
+from tlog.core.timestamp import build_request
+
+DAY_MS = 86_400_000
+
+
+def current(name: str, issuer: forge.Party | None = None, **more: Any) -> forge.Party:
+    """A certificate that is good now, whenever the tests run."""
+    now = datetime.now(timezone.utc)
+    return forge.certify(name, issuer, start=now - forge.DAY, end=now + 9 * forge.DAY, **more)
+
+
+class Deliverer:
+    """Anchors the newest published root of a site, as a witness does, with an authority that says what it is told."""
+
+    def __init__(self, site: Site, root: forge.Party, clock: Clock) -> None:
+        self.site = site
+        self.clock = clock
+        self.root = root
+        self.signer = current("Lab TSA", root)
+        self.serial = 0
+
+    def checkpoint(self) -> str:
+        return self.site.log.sequencer.head.note.decode()
+
+    def body(self, note: str | None = None, **changes: Any) -> dict[str, Any]:
+        note = note or self.checkpoint()
+        self.serial += 1
+        self.clock.ms += 1000
+        request = build_request(note.encode(), NONCE + self.serial)
+        now = datetime.fromtimestamp(self.clock.ms // 1000, timezone.utc)
+        wish = forge.Wish(self.signer, serial=self.serial, gen_time=now.strftime("%Y%m%d%H%M%SZ"))
+        reply = forge.reply(request, wish, **changes)
+        return {"checkpoint": note, "request": b64(request), "reply": b64(reply)}
+
+    async def deliver(self, body: dict[str, Any] | None = None, **changes: Any) -> Any:
+        return await self.site.call("POST", "/api/v1/anchors", value=body or self.body(**changes))
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+@pytest.fixture(scope="module")
+def root() -> forge.Party:
+    return current("Lab Root", ca=True)
+
+
+@pytest.fixture
+async def lab(
+    template: tuple[Path, Keys], tmp_path: Path, root: forge.Party
+) -> AsyncIterator[Deliverer]:
+    directory = copy(template[0], tmp_path / "log")
+    (directory / "tsa.pem").write_bytes(root.pem)
+    # It moves when told to, and begins after the entries of the template.
+    clock = Clock(int(datetime.now(timezone.utc).timestamp() * 1000) + 1000)
+    async with serve(
+        directory, template[1], clock_ms=clock, tsa_roots="tsa.pem", max_anchors_per_day=3
+    ) as site:
+        yield Deliverer(site, root, clock)
+
+
+async def day(lab: Deliverer, date: str) -> Any:
+    lab.site.tokens.clear()  # the clock may have moved
+    return (await lab.site.get(f"/anchor/{date}", await lab.site.token())).json()
+
+
+def today(lab: Deliverer) -> str:
+    return datetime.fromtimestamp(lab.clock.ms / 1000, timezone.utc).strftime("%Y-%m-%d")
+
+
+async def test_delivered_and_found(lab: Deliverer) -> None:
+    receipt = await lab.site.record()
+    body = lab.body()
+    answer = await lab.deliver(body)
+    assert answer.status == 201, answer
+    size = lab.site.log.sequencer.head.root.size
+    said = answer.json()
+    assert (said["status"], said["tree_size"], said["tsa"]) == ("recorded", size, "CN=Lab TSA")
+    again = await lab.deliver(body)
+    assert (again.status, again.json()["status"]) == (200, "known")
+
+    found = await day(lab, today(lab))
+    assert (found["date"], found["anchor_status"]) == (said["date"], "complete")
+    assert found["checkpoint"] == body["checkpoint"]
+    (one,) = found["timestamps"]
+    assert {name: one[name] for name in body} == body
+    assert found["anchor_created_at"] == one["gen_time"].replace("Z", ".000Z")
+    located = lab.site.log.reader.event(receipt["event_id"])
+    _, leaf = lab.site.log.reader.first_head(located)
+    (member,) = anchors_for(lab.site.log, leaf)
+    assert (member["leaf_index"], member["tree_size"]) == (leaf, size)
+    assert anchors_for(lab.site.log, size) == []  # not yet covered
+    proof = await lab.site.get(f"/proof/{receipt['event_id']}", await lab.site.token())
+    assert proof.json()["anchors"] == [member]
+    lab.site.check()
+
+
+async def test_a_day_without(lab: Deliverer) -> None:
+    now = datetime.fromtimestamp(lab.clock.ms / 1000, timezone.utc)
+    for days, status in ((-2, "missing"), (0, "pending"), (1, "pending")):
+        date = (now + timedelta(days=days)).strftime("%Y-%m-%d")
+        assert await day(lab, date) == {
+            "date": date,
+            "anchor_status": status,
+            "anchor_created_at": None,
+            "checkpoint": None,
+            "timestamps": [],
+        }
+    asked = today(lab)
+    midnight = (lab.clock.ms // DAY_MS + 1) * DAY_MS
+    lab.clock.ms = midnight + 6 * 3_600_000 - 1
+    assert (await day(lab, asked))["anchor_status"] == "pending"
+    lab.clock.ms += 1
+    assert (await day(lab, asked))["anchor_status"] == "missing"
+    assert (await day(lab, "1969-12-31"))["anchor_status"] == "missing"
+    for wrong in ("2026-02-30", "2026-2-3", "today", "20260320", "2026-03-20T00", "２026-03-20"):
+        answer = await lab.site.get(f"/anchor/{wrong}", await lab.site.token())
+        assert (answer.kind, answer.json()["pointer"]) == ("invalid-value", "/date")
+
+
+async def test_what_is_refused(lab: Deliverer) -> None:
+    """Whatever is wrong: a problem that names the member, and nothing is kept."""
+    await lab.site.record()
+    good = lab.body()
+    signer = parse_skey((lab.site.log.directory / "log.key").read_text().strip())
+    other = Signer("log.example.com", bytes(32))
+    text = good["checkpoint"].encode().partition(b"\n\n")[0] + b"\n"
+    size = lab.site.log.sequencer.head.root.size
+    lines = text.splitlines(keepends=True)
+    stream = lab.site.log.reader.origin(1).encode()
+    bodies = [
+        (lab.body(sign_note(text, [other]).decode()), "invalid-checkpoint", "/checkpoint"),
+        (lab.body("no note"), "invalid-checkpoint", "/checkpoint"),
+        (
+            lab.body(_note(signer, lines[0], size + 1, lines[2])),
+            "invalid-checkpoint",
+            "/checkpoint",
+        ),
+        (
+            lab.body(_note(signer, lines[0], size - 1, lines[2])),
+            "invalid-checkpoint",
+            "/checkpoint",
+        ),
+        (lab.body(_note(signer, stream + b"\n", 1, lines[2])), "invalid-checkpoint", "/checkpoint"),
+        (
+            {**good, "checkpoint": lab.body()["checkpoint"] + "x"},
+            "invalid-checkpoint",
+            "/checkpoint",
+        ),
+        ({**good, "request": lab.body()["request"]}, "invalid-anchor", "/reply"),
+        ({**good, "reply": b64(b"x")}, "invalid-anchor", "/reply"),
+        ({**good, "reply": "*"}, "invalid-value", "/reply"),
+        ({**good, "chain": ["*"]}, "invalid-value", "/chain/0"),
+        ({**good, "chain": [b64(b"x")]}, "invalid-anchor", "/reply"),
+        ({**good, "crls": [b64(b"x")]}, "invalid-anchor", "/reply"),
+        (lab.body(policy="1.2.3", nonce=5), "invalid-anchor", "/reply"),
+        (lab.body(gen_time="20260101000000Z"), "invalid-anchor", "/reply"),  # before the root
+        (lab.body(gen_time=_ahead(lab, 400)), "invalid-anchor", "/reply"),
+        ({**good, "more": 1}, "unknown-member", "/more"),
+    ]
+    for body, kind, pointer in bodies:
+        answer = await lab.deliver(body)
+        assert (answer.kind, answer.json().get("pointer")) == (kind, pointer), body
+    assert (await day(lab, today(lab)))["timestamps"] == []
+    assert (await lab.deliver(good)).status == 201
+
+
+def _note(signer: Signer, origin: bytes, size: int, root: bytes) -> str:
+    name = origin.decode().strip()
+    signed = Signer(name, parse_seed(signer))
+    return sign_note(origin + f"{size}\n".encode() + root, [signed]).decode()
+
+
+def parse_seed(signer: Signer) -> bytes:
+    return base64.b64decode(signer.skey.split("+", 4)[4])[1:]
+
+
+def _ahead(lab: Deliverer, seconds: int) -> str:
+    then = datetime.fromtimestamp(lab.clock.ms / 1000 + seconds, timezone.utc)
+    return then.strftime("%Y%m%d%H%M%SZ")
+
+
+async def test_strangers_cannot_fill_the_disk(lab: Deliverer) -> None:
+    """What says less than what is here is not kept, nor more than so many a day; another authority has its own."""
+    await lab.site.record()
+    old = lab.checkpoint()
+    assert (await lab.deliver()).status == 201
+    for note in (None, old):
+        answer = await lab.deliver(lab.body(note))
+        assert (answer.status, answer.json()["status"]) == (200, "covered")
+    for _ in range(2):
+        await lab.site.record(_event())
+        assert (await lab.deliver()).status == 201
+    await lab.site.record(_event())
+    refused = await lab.deliver()
+    assert (refused.status, refused.kind) == (429, "too-many-anchors")
+    lab.signer = current("Another TSA", lab.root)
+    assert (await lab.deliver()).status == 201
+    lab.clock.ms += DAY_MS
+    lab.signer = current("Lab TSA", lab.root)
+    assert (await lab.deliver()).status == 201
+    leaf = lab.site.log.source.view(0).size - 1
+    assert len(anchors_for(lab.site.log, leaf)) == 2
+    assert anchors_for(lab.site.log, 0)[0]["tree_size"] < leaf
+
+
+def _event() -> dict[str, Any]:
+    return {"event_class": "EXECUTION", "event_type": "t", "payload": {}}
