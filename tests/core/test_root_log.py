@@ -15,7 +15,6 @@ from tlog.core.root_log import (
     RootLogRules,
     RuleBroken,
     StreamHead,
-    check_numbers,
     extend,
     is_label,
     pack_frontier,
@@ -155,14 +154,6 @@ def test_a_head_that_extends_nothing(wrong: int) -> None:
         extend(Frontier(), map(leaf, range(50)), wanted, "s")
     assert (caught.value.rule, caught.value.index) == ("extension", head.size - 1)
     assert f"root-log leaf {head.leaf}" in str(caught.value)
-
-
-def test_numbers_are_in_the_order_of_opening() -> None:
-    check_numbers([(5, 3, "b"), (1, 1, "a"), (9, 17, "c")], ORIGIN)
-    check_numbers([], ORIGIN)
-    with pytest.raises(RuleBroken, match="c has number 3, but was opened after number 3") as caught:
-        check_numbers([(5, 3, "b"), (1, 1, "a"), (9, 3, "c")], ORIGIN)
-    assert (caught.value.rule, caught.value.index) == ("order", 9)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 7, 64, 255])

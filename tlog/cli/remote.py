@@ -1,8 +1,4 @@
-"""verify URL: what can be checked of a log over HTTP, told apart from what its server says.
-
-Of the root log: the newest head is signed by the known key and extends the head that was seen the last time.
-Of a stream: the server re-derives it, which is its word. Checked here is that the head it reports is the stream's, is signed
-by the log, and is in the signed root log; a private stream's label is traced to its name through the genesis entry.
+"""verify URL: everything that a stranger can check of a log, by its tiles (`tlog.monitor.verification`).
 
 The known key is that of --vkey; without one it is believed at first use, and pinned where the SDK pins it.
 """
@@ -10,228 +6,184 @@ The known key is that of --vkey; without one it is believed at first use, and pi
 from __future__ import annotations
 
 import asyncio
-import sys
+import hashlib
+import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import click
-from rich.console import Console
 
-from tlog.cli.verify import count
-from tlog.client.heads import HeadKeeper
-from tlog.client.models import VerifyResult, convert
+from tlog.cli.verify import count, progress_bar
+from tlog.client.errors import Caught
+from tlog.client.fetch import Fetcher
 from tlog.client.pins import Pins, state_directory
 from tlog.client.session import Identity, LogKey, attest, code_hash
-from tlog.client.transport import Transport, problem
-from tlog.core import binding
-from tlog.core.checkpoint import Checkpoint, open_checkpoint
-from tlog.core.hashes import Hash
-from tlog.core.ids import parse_stream_id, public_label, stream_origin
+from tlog.client.transport import Transport
+from tlog.core.ids import parse_stream_id, public_label
 from tlog.core.note import Verifier
-from tlog.core.package import check_stream_note, verify_package
-from tlog.core.proofs import verify_consistency
+from tlog.core.root_log import RuleBroken, is_label
 from tlog.core.wire import b64encode
-from tlog.errors import InvalidInput, Refused, VerificationError
+from tlog.errors import InvalidInput, Refused
+from tlog.monitor.state import FileState
+from tlog.monitor.verification import Verification, published
+from tlog.monitor.visit import Report, Scope, find_label
 
 AGENT = "tlog-verify"
 _TIMEOUT = 30.0
-# The server re-derives a whole stream before it answers.
-_LONG_TIMEOUT = 3600.0
-
-T = TypeVar("T")
+_PARALLEL = 16
 
 
-def verify_url(url: str, stream_id: str | None, api_key: str | None, vkey: str | None) -> int:
+@dataclass(frozen=True)
+class Options:
+    """What was asked for: see `tlog verify --help`."""
+
+    stream: str | None = None
+    vkey: str | None = None
+    token: str | None = None
+    api_key: str | None = None
+    tenant: str | None = None
+    full: bool = False
+
+
+class _Access(NamedTuple):
+    """A bearer token, if any, and what came with it: the log's vkey and the stream's prefix, the server's word."""
+
+    token: str | None
+    vkey: str | None = None
+    prefix: str | None = None
+
+
+def verify_url(url: str, options: Options) -> int:
     """Verify the log at `url`, print what was found, and return the exit code.
 
-    Raises: InvalidInput, Refused, Unavailable, VerificationError, LogKeyChanged, BadAnswer, StateUnusable.
+    Raises: InvalidInput, Refused, Unavailable, LogKeyChanged, BadAnswer, StateUnusable.
     """
+    stream = options.stream
+    if stream is not None and ":" in stream:
+        parse_stream_id(stream)
+    elif stream is not None and not is_label(stream):
+        raise InvalidInput("usage", f"{stream} is neither the id nor the label of a stream")
     try:
         transport = Transport(url, _TIMEOUT)
         pins = Pins(state_directory(url))
     except ValueError as error:
         raise InvalidInput("usage", str(error)) from error
-    return asyncio.run(_verify(transport, pins, stream_id, api_key, vkey))
-
-
-async def _verify(
-    transport: Transport, pins: Pins, stream_id: str | None, api_key: str | None, vkey: str | None
-) -> int:
+    begin = time.monotonic()
     try:
-        visit = Visit(transport)
-        if stream_id is not None and api_key is not None:
-            shown = await visit.attest(stream_id, api_key)
-        else:
-            # A configured key needs nobody to show it.
-            shown = vkey or binding.member(await visit.get("/api/v1/health"), "vkey", str)
-        with _told_once():
-            visit.believe(LogKey(vkey, pins).accept(shown), pins)
-        await visit.check_root()
-        if stream_id is None:
-            click.echo("not checked: streams; name one with --stream")
-            return 0
-        return await visit.check_stream(stream_id)
+        report = asyncio.run(_verify(transport, pins, options))
+    except (RuleBroken, Caught) as error:
+        click.echo(f"LIES: {error.detail}")
+        return 1
+    _print(report, options, time.monotonic() - begin)
+    if not report.unpublished:
+        return 0
+    for label in report.unpublished:
+        click.echo(f"not confirmed: the newest checkpoint of {label} is not in the root log yet")
+    return 4
+
+
+async def _verify(transport: Transport, pins: Pins, options: Options) -> Report:
+    try:
+        access = await _access(transport, options)
+        log = await _log_key(transport, pins, options, access)
     finally:
         await transport.close()
+    async with Fetcher(
+        transport.base_url, token=access.token, parallel=_PARALLEL, timeout=_TIMEOUT
+    ) as fetcher:
+        scope = await _scope(fetcher, log, options, access)
+        state = _state(pins, log, scope.label, options.full)
+        with progress_bar("root log") as root, progress_bar("streams") as streams:
+            bars = {"root log": root, "streams": streams}
+
+            def progress(what: str, done: int, total: int) -> None:
+                bars[what](done, total)
+
+            return await Verification(fetcher, log, pins, state, scope, progress=progress).run()
 
 
-class Visit:
-    """One look at a server. Prints each finding when it is made."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        self._token: str | None = None
-
-    async def attest(self, stream_id: str, api_key: str) -> str:
-        """Get a token for reading one stream, and the vkey that the server shows.
-
-        The stream is named so that none is opened for this agent.
-        """
-        identity = Identity(
-            parse_stream_id(stream_id).tenant, AGENT, code_hash(__file__), stream_id, None
-        )
-        session = await attest(self._transport, identity, api_key)
-        self._token = session.token
-        return session.vkey
-
-    def believe(self, log: Verifier, pins: Pins) -> None:
-        """Know the log by this key."""
-        self._log = log
-        self._heads = HeadKeeper(pins, log, self._prove)
-
-    async def get(
-        self, path: str, params: Mapping[str, str] | None = None, timeout: float = _TIMEOUT
-    ) -> dict[str, Any]:
-        """GET a JSON object. Raises what the answer describes."""
-        answer = await self._transport.request(
-            "GET", path, token=self._token, params=params, timeout=timeout
-        )
-        if answer.status != 200:
-            raise problem(answer)
-        return answer.object()
-
-    async def check_root(self) -> None:
-        """The newest head of the root log: signed, and an extension of the one that is remembered."""
-        log = self._log
-        document = await self.get("/api/v1/sth")
-        note = binding.member(document, "checkpoint", str).encode()
-        root = _holds(
-            lambda: open_checkpoint(note, [log], log.name)[0],
-            f"the newest head of the root log is not signed by {log.vkey}",
-        )
-        before = self._heads.newest
-        self._heads.observe(root, note)
-        await self._heads.check()
-        click.echo(f"checked here: the root log of {log.name} has {count(root.size, 'head')}")
-        click.echo(f"              its root {b64encode(root.root)} is signed by {log.vkey}")
-        if before is None:
-            click.echo("              no earlier head is remembered; this one is, from now on")
-        else:
-            click.echo(f"              it extends the {count(before.size, 'head')} seen before")
-
-    async def check_stream(self, stream_id: str) -> int:
-        """Have the stream re-derived, and trace the head that the server reports; the exit code."""
-        said = None
-        if self._token is not None:
-            said = await self._ask(stream_id)
-            if not said.verified:
-                return 1
-        head = await self._stream_head(stream_id)
-        if said is not None:
-            await self._compare(stream_id, said, head)
-        entries = count(head.size, "entry")
-        click.echo(
-            f"checked here: the head of {stream_id}, {entries}, root {b64encode(head.root)},"
-        )
-        click.echo("              is signed, is this stream's, and is in the signed root log")
-        if said is None:
-            click.echo("not checked: its entries; the server re-derives them for an API key only")
-        return 0
-
-    async def _ask(self, stream_id: str) -> VerifyResult:
-        with _spinner("the server re-derives the stream …"):
-            found = await self.get("/api/v1/verify", {"stream_id": stream_id}, _LONG_TIMEOUT)
-        said: VerifyResult = convert(found, VerifyResult)
-        if said.verified:
-            counted = count(said.checked_count, "entry")
-            click.echo(f"the server's word: {stream_id}: verified, {counted}")
-            return said
-        first = said.first_failure_sequence
-        click.echo(f"the server's word: {stream_id}: LIES, first at sequence {first}")
-        for failure in said.failures:
-            click.echo(f"  at sequence {failure.sequence}: {failure.check}: {failure.detail}")
-        return said
-
-    async def _stream_head(self, stream_id: str) -> Checkpoint:
-        log = self._log
-        try:
-            document = await self.get("/api/v1/sth", {"stream_id": stream_id})
-        except Refused as error:
-            if self._token is not None:
-                raise
-            detail = f"{stream_id} is not public: give an API key of its tenant, --api-key or $TLOG_API_KEY"
-            raise Refused(error.kind, detail) from error
-
-        def traced() -> tuple[Checkpoint, Checkpoint, bytes]:
-            size = binding.natural(document, "tree_size")
-            root = binding.decoded(document, "root_hash", 32)
-            head = binding.checkpoint(binding.member(document, "origin", str), size, root)
-            check_stream_note(document, head, log)
-            place = binding.member(document, "root", dict)
-            signed, note = binding.open_note(
-                binding.member(place, "checkpoint", str), log, log.name
-            )
-            binding.check_position(head, place, signed)
-            return head, signed, note.data
-
-        head, signed, note = _holds(
-            traced, f"the head of {stream_id} is not a signed one in the signed root log"
-        )
-        self._heads.observe(signed, note)
-        await self._heads.check()
-        if head.origin != stream_origin(log.name, public_label(stream_id)):
-            await self._check_name(stream_id, head)
-        return head
-
-    async def _check_name(self, stream_id: str, head: Checkpoint) -> None:
-        """A private label says nothing; the genesis entry shows for which stream it was made."""
-        page = await self.get("/api/v1/events", {"stream_id": stream_id, "limit": "1"})
-        wrong = f"the tree that is shown for {stream_id} is not that stream's"
-        events = binding.member(page, "events", list)
-        first = _holds(lambda: binding.member(events[0] if events else None, "id", str), wrong)
-        package = await self.get(f"/api/v1/proof/{first}")
-        genesis = _holds(lambda: verify_package(package, self._log), wrong)
-        named = genesis.entry.record["streamId"], genesis.leaf_index, genesis.head.origin
-        if named != (stream_id, 0, head.origin):
-            raise VerificationError(wrong)
-
-    async def _compare(self, stream_id: str, said: VerifyResult, head: Checkpoint) -> None:
-        """The tree that the server re-derived is the signed one, or what that one has grown from."""
-        root = _holds(
-            lambda: binding.decoded({"root_hash": said.root_hash}, "root_hash", 32),
-            "the server does not say which tree it re-derived",
-        )
-        wrong = f"the tree that the server re-derived is not the one it signed for {stream_id}"
-        if said.tree_size == head.size and root == head.root:
-            return
-        if not 0 < said.tree_size < head.size:
-            raise VerificationError(wrong)
-        proof = await self._prove(said.tree_size, head.size, stream_id=stream_id)
-        _holds(lambda: verify_consistency(said.tree_size, head.size, proof, root, head.root), wrong)
-
-    async def _prove(self, first: int, second: int, **which: str) -> list[Hash]:
-        sizes = {"first": str(first), "second": str(second), **which}
-        return binding.hashes(await self.get("/api/v1/proof/consistency", sizes))
+async def _access(transport: Transport, options: Options) -> _Access:
+    """The token that was given, or one for the API key: of a session that opens no stream."""
+    if options.token is not None or options.api_key is None:
+        return _Access(options.token)
+    by_id = options.stream if options.stream is not None and ":" in options.stream else None
+    tenant = options.tenant or (by_id and parse_stream_id(by_id).tenant)
+    if tenant is None:
+        click.echo("The API key is not used: name its --tenant, or a --stream by its id.", err=True)
+        return _Access(None)
+    identity = Identity(tenant, AGENT, code_hash(__file__), by_id, None, open_stream=False)
+    session = await attest(transport, identity, options.api_key)
+    return _Access(session.token, session.vkey, session.log_prefix)
 
 
-def _holds(step: Callable[[], T], otherwise: str) -> T:
-    """The step's result. Raises: VerificationError with the sentence `otherwise`."""
-    try:
-        return step()
-    except (VerificationError, InvalidInput) as error:
-        raise VerificationError(otherwise) from error
+async def _log_key(transport: Transport, pins: Pins, options: Options, access: _Access) -> Verifier:
+    shown = options.vkey or access.vkey or pins.vkey()
+    if shown is None:
+        vkey = (await transport.get("/api/v1/health")).get("vkey")
+        if not isinstance(vkey, str):
+            raise InvalidInput("usage", "what answers does not show a vkey: give it with --vkey")
+        shown = vkey
+    with _told_once():
+        return LogKey(options.vkey, pins).accept(shown)
+
+
+async def _scope(fetcher: Fetcher, log: Verifier, options: Options, access: _Access) -> Scope:
+    token = access.token is not None
+    stream = options.stream
+    if stream is None or ":" not in stream:
+        return Scope(stream, None, token)
+    label: str | None = public_label(stream)
+    if access.prefix is not None:
+        label = access.prefix.strip("/").removeprefix("streams/") or None
+    elif token:
+        _, head = await published(fetcher, log)
+        label = await find_label(fetcher, log, head, stream)
+    if label is None or not is_label(label):
+        raise Refused("not-found", f"there is no stream {stream} that may be read")
+    return Scope(label, stream, token)
+
+
+def _state(pins: Pins, log: Verifier, label: str | None, full: bool) -> FileState:
+    """What is remembered: of the whole log, or of the one stream that is looked at by itself."""
+    name = hashlib.sha256(f"{log.vkey}\n{label or ''}".encode()).hexdigest()[:16]
+    path = pins.directory / f"verify-{name}.state"
+    if not full:
+        return FileState.load(path, log)
+    state = FileState(path, log)
+    state.note = FileState.note_in(path, log)
+    return state
+
+
+def _print(report: Report, options: Options, seconds: float) -> None:
+    head, counts = report.head, report.counts
+    if report.again:
+        click.echo("What an earlier run left could not be used: all was checked anew.", err=True)
+    leaves, heads = count(counts.root_leaves, "leaf"), count(counts.heads, "head")
+    click.echo(f"root log of {head.origin}: verified, {count(head.size, 'leaf')}")
+    click.echo(f"  root {b64encode(head.root)}, signed")
+    if report.earlier is None:
+        click.echo("  no earlier head is remembered; this one is, from now on")
+    else:
+        click.echo(f"  extends the {count(report.earlier, 'leaf')} of the last time")
+    click.echo(f"  {leaves} checked by the rules, {heads} as heads of one growing stream each")
+    which = "streams" if options.stream is None else options.stream
+    click.echo(f"{which}: verified, {count(report.streams, 'stream')}")
+    click.echo(
+        f"  {count(counts.leaves, 'leaf hash')} and {count(counts.tiles, 'tile')} recomputed"
+    )
+    click.echo(f"  {count(counts.entries, 'entry')} checked: hash, chain, form, place")
+    click.echo(f"  {count(report.checkpoints, 'checkpoint')} of streams signed and in the root log")
+    rate = (counts.root_leaves + counts.leaves) / max(seconds, 0.001)
+    click.echo(f"in {seconds:.1f} s, {rate:,.0f} leaves a second")
+    if report.unread:
+        private = count(report.unread, "private stream")
+        click.echo(f"not checked: the entries of {private}, of which only hashes are public")
+    if report.unknown:
+        click.echo(f"not understood: {count(report.unknown, 'entry')} of a later schema")
+    click.echo("not checked: payloads, which no log shows; and who else saw this head")
 
 
 @contextmanager
@@ -242,12 +194,3 @@ def _told_once() -> Iterator[None]:
         yield
     for warning in caught:
         click.echo(f"warning: {warning.message}", err=True)
-
-
-@contextmanager
-def _spinner(text: str) -> Iterator[None]:
-    if not sys.stderr.isatty():
-        yield
-        return
-    with Console(stderr=True).status(text):
-        yield

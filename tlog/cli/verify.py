@@ -1,4 +1,4 @@
-"""verify: re-derive a log from its stored bytes, or ask a server to, and say where the first lie is."""
+"""verify: re-derive a log from its stored bytes, or from its tiles over HTTP, and say where the first lie is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -59,23 +59,31 @@ def progress_bar(title: str, least: int = _LONG) -> Iterator[Callable[[int, int]
 
 @click.command()
 @click.argument("source", metavar="DIR|URL")
-@click.option("--stream", "stream_id", help="Only this stream.")
-@click.option("--api-key", envvar="TLOG_API_KEY", help="For a URL; or $TLOG_API_KEY.")
+@click.option("--stream", metavar="ID|LABEL", help="Only this stream; for a DIR by its id.")
 @click.option("--vkey", envvar="TLOG_VKEY", help="The log's vkey, as you know it; or $TLOG_VKEY.")
-def verify(source: str, stream_id: str | None, api_key: str | None, vkey: str | None) -> int:
-    """Verify the log in DIR, or the server at URL.
+@click.option(
+    "--token", envvar="TLOG_TOKEN", help="For a URL: reads private entries; or $TLOG_TOKEN."
+)
+@click.option("--api-key", envvar="TLOG_API_KEY", help="For a URL: gets a token; or $TLOG_API_KEY.")
+@click.option("--tenant", help="For a URL: whose API key it is, where --stream does not say it.")
+@click.option(
+    "--full", is_flag=True, help="For a URL: check again what an earlier run has checked."
+)
+def verify(source: str, stream: str | None, vkey: str | None, **options: Any) -> int:
+    """Verify the log in DIR, or the log at URL.
 
     For a DIR everything is read and recomputed: entries, chain, trees, tiles, heads, published notes, the guard,
     and payloads against their commitments. The server need not be stopped, and nothing is written.
 
-    For a URL the newest head of the root log is checked here: its signature, and that it extends the head that was
-    seen the last time. With --stream and an API key (scope read is enough) the server re-derives that stream, and
-    the head that it reports is traced to the signed root. What is the server's word and what was checked here is
-    told apart.
+    For a URL everything is checked here, from tiles and checkpoints alone: the signature, every leaf of the root log,
+    every tile of every level, every head of every stream, and every entry that may be read: of public streams, and with a
+    token of private ones. Nothing is believed of the server, and no stream is made. What was verified is remembered, so
+    that the next run reads what is new, and notices when a history was changed; both notes are then kept as evidence.
 
     \b
     Exit code 0: verified.
-    Exit code 1: a lie was found; the first sequence at which it lies is printed.
+    Exit code 1: a lie was found; it is named: log or stream, tile or sequence, rule.
+    Exit code 4: the log did not answer, or a head of it could not be confirmed yet.
 
     \b
     Examples:
@@ -86,12 +94,12 @@ def verify(source: str, stream_id: str | None, api_key: str | None, vkey: str | 
           --vkey "$(cat vkey)" --stream acme:prod:credit-decisions
     """
     if source.startswith(("http://", "https://")):
-        from tlog.cli.remote import verify_url
+        from tlog.cli.remote import Options, verify_url
 
-        return verify_url(source, stream_id, api_key, vkey)
+        return verify_url(source, Options(stream, vkey, **options))
     if "://" in source:
         raise InvalidInput("usage", f"{source} is neither a directory nor an http(s) URL")
-    return verify_directory(Path(source), stream_id, vkey)
+    return verify_directory(Path(source), stream, vkey)
 
 
 def verify_directory(directory: Path, stream_id: str | None, vkey: str | None) -> int:
@@ -148,6 +156,11 @@ def line_of(name: str, report: Report) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """`1 entry`, `2 entries`, `1,000 heads`."""
-    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    """`1 entry`, `2 entries`, `3 leaves`, `1,000 heads`."""
+    for end, many in (("y", "ies"), ("f", "ves"), ("sh", "shes")):
+        if noun.endswith(end):
+            plural = noun.removesuffix(end) + many
+            break
+    else:
+        plural = noun + "s"
     return f"{number:,} {noun if number == 1 else plural}"

@@ -108,7 +108,7 @@ class RootLogRules:
         4. `growth`: of one origin, sizes strictly increase; a stream's first head is not empty.
 
         That a commit's heads are in the order of stream numbers cannot be seen here: neither numbers nor the
-        bounds of commits are in the leaves (see `check_numbers`).
+        bounds of commits are in the leaves. Genesis entries have the numbers.
 
         Raises: RuleBroken.
         """
@@ -170,22 +170,6 @@ def extend(
                 "is not the root of the stream's leaves"
             )
             raise RuleBroken("extension", detail, origin=origin, index=head.size - 1)
-
-
-def check_numbers(numbers: Iterable[tuple[int, int, str]], origin: str) -> None:
-    """Check that streams were opened in the order of their numbers: (`opened`, stream number, label).
-
-    Numbers are given in order of opening, and the heads of one commit are in the order of numbers. So first heads are
-    in that order throughout the root log: of the order inside a commit this is what can be seen.
-
-    Raises: RuleBroken("order").
-    """
-    last = -1
-    for opened, number, label in sorted(numbers):
-        if number <= last:
-            detail = f"{label} has number {number}, but was opened after number {last}"
-            raise RuleBroken("order", detail, origin=origin, index=opened)
-        last = number
 
 
 def pack_frontier(tree: Frontier) -> bytes:

@@ -1,0 +1,1 @@
+"""Watching a log from outside, with nothing of its server's word: what `tlog verify URL` does."""
