@@ -148,4 +148,6 @@ def render(name: str) -> str:
 
 
 def _toml(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(one) for one in value) + "]"
     return f'"{value}"' if isinstance(value, str) else str(value)

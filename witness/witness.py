@@ -38,10 +38,11 @@ class Witness:
                 )
             self._check_latest()
             self.guard = Guard.open(directory / self.config.guard, identity.id)
+            agreed = settle_guard(self.store, self.guard, self.clock.now())
         except BaseException:
             self.store.close()
             raise
-        if not settle_guard(self.store, self.guard, self.clock.now()):
+        if not agreed:
             logger.critical(
                 "the store is not the one that the guard remembers: every log is on hold until `witness resume`"
             )
