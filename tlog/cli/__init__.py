@@ -30,7 +30,10 @@ PIPE_CLOSED = 141
 
 _CODES = {VerificationError: 1, CorruptStore: 1, InvalidInput: 2, Refused: 3, Unavailable: 4}
 # What the client alone does not install.
-_SERVER_PACKAGES = ("lmdb", "msgpack", "prometheus_client", "tomli", "uvloop")
+_SERVER_PACKAGES = (
+    *("lmdb", "msgpack", "prometheus_client", "tomli", "uvloop"),
+    *("rfc3161_client", "rfc3161ng"),
+)
 # Errors of the SDK that are of no family above: they are told by their kind, so that it is not imported for them.
 _CODES_BY_KIND = {"log-key-changed": 1, "bad-answer": 2, "state-unusable": 2}
 

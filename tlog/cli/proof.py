@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from tlog.core.timestamp_chain import Roots
     from tlog.verdicts import Verdicts
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -39,6 +40,9 @@ def proof() -> None:
     "--policy", type=FILE, help="C2SP tlog-policy file: which witnesses must have cosigned."
 )
 @click.option(
+    "--tsa-roots", type=FILE, help="PEM file: roots of the timestamp authorities that you believe."
+)
+@click.option(
     "--entry",
     type=FILE,
     help="The entry, for a .tlog-proof or COSE receipt; or a file that has it.",
@@ -51,6 +55,7 @@ def verify(
     file: Path,
     vkey: str,
     policy: Path | None,
+    tsa_roots: Path | None,
     entry: Path | None,
     genesis: Path | None,
     head: Path | None,
@@ -90,12 +95,20 @@ def verify(
 
     asked = None if policy is None else parse_policy(policy.read_bytes())
     held = Held(_entry(entry), _entry(genesis), _bytes(head), _bytes(old))
-    verdicts = verify_file(file.read_bytes(), vkey, asked, held)
+    verdicts = verify_file(file.read_bytes(), vkey, asked, held, _roots(tsa_roots))
     if as_json:
         click.echo(json.dumps(verdicts.as_json(), indent=2, ensure_ascii=False))
     else:
         _show(verdicts)
     return _exit_code(verdicts, witnesses_wanted=asked is not None and asked.quorum is not None)
+
+
+def _roots(path: Path | None) -> Roots | None:
+    if path is None:
+        return None
+    from tlog.core.timestamp import parse_roots
+
+    return parse_roots(path.read_bytes())
 
 
 def _exit_code(verdicts: Verdicts, *, witnesses_wanted: bool) -> int:

@@ -9,6 +9,7 @@ from tlog.core import cose, tlog_proof
 from tlog.core.note import parse_vkey
 from tlog.core.policy import Policy
 from tlog.core.strict_json import loads
+from tlog.core.timestamp_chain import Roots
 from tlog.errors import InvalidInput
 from tlog.verdicts.model import Held, Steps, Trust, Verdicts, failed
 from tlog.verdicts.packages import judge_batch, judge_event
@@ -42,7 +43,11 @@ JSON_KINDS = (
 
 
 def verify_file(
-    data: bytes, vkey: str, policy: Policy | None = None, held: Held | None = None
+    data: bytes,
+    vkey: str,
+    policy: Policy | None = None,
+    held: Held | None = None,
+    tsa_roots: Roots | None = None,
 ) -> Verdicts:
     """Judge a file: proof package, receipt, batch answer, C2SP tlog-proof or COSE receipt.
 
@@ -51,7 +56,7 @@ def verify_file(
     Raises:
         InvalidInput: `vkey` is not one.
     """
-    trust, held = Trust(parse_vkey(vkey), policy), held or Held()
+    trust, held = Trust(parse_vkey(vkey), policy, tsa_roots), held or Held()
     for kind in BYTES_KINDS:
         if data.startswith(kind.begins):
             return kind.judge(data, trust, held)

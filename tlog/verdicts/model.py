@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from tlog.core.note import Verifier
 from tlog.core.policy import Policy
+from tlog.core.timestamp_chain import Roots
 from tlog.errors import InvalidInput, VerificationError
 
 Outcome: TypeAlias = Literal["pass", "fail", "not shown"]
@@ -19,10 +20,11 @@ T = TypeVar("T")
 
 
 class Trust(NamedTuple):
-    """From the verifier's own configuration: the log's key, and which witnesses are asked for."""
+    """From the verifier's own configuration: the log's key, which witnesses are asked for, and whose timestamps count."""
 
     log: Verifier
     policy: Policy | None = None
+    tsa_roots: Roots | None = None
 
 
 class Held(NamedTuple):

@@ -11,7 +11,9 @@ from tlog.core.checkpoint import Checkpoint
 from tlog.core.entry import Entry
 from tlog.core.note import Verifier
 from tlog.core.policy import Policy
+from tlog.core.timestamp_chain import Roots
 from tlog.errors import VerificationError
+from tlog.verdicts.anchors import judge_anchors
 from tlog.verdicts.model import (
     NOT_SHOWN,
     PASS,
@@ -38,10 +40,13 @@ PACKAGE, RECEIPT, BATCH = "proof package", "receipt", "batch"
 
 
 def verify_document(
-    document: Mapping[str, Any], log: Verifier, policy: Policy | None = None
+    document: Mapping[str, Any],
+    log: Verifier,
+    policy: Policy | None = None,
+    tsa_roots: Roots | None = None,
 ) -> Verdicts:
     """Judge a parsed package, receipt or batch. Raises nothing."""
-    trust = Trust(log, policy)
+    trust = Trust(log, policy, tsa_roots)
     if "receipts" in document:
         return judge_batch(document, trust, Held())
     return judge_event(document, trust, Held())
@@ -64,7 +69,9 @@ def judge_event(document: Mapping[str, Any], trust: Trust, held: Held) -> Verdic
             lambda root: binding.check_position(head, document["root"], root),
         )
     integrity = passed(entry, head.size)
-    return judge_place(kind, steps, integrity, entry, place, trust, document.get("anchors"))
+    return judge_place(
+        kind, steps, integrity, entry, place, trust, judge_anchors(document, head, trust)
+    )
 
 
 def _integrity(

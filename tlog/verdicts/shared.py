@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from tlog.core import binding, package
 from tlog.core.checkpoint import Checkpoint
@@ -13,6 +12,7 @@ from tlog.core.policy import Policy
 from tlog.core.times import format_ms, parse_time
 from tlog.core.wire import b64encode
 from tlog.errors import VerificationError
+from tlog.verdicts.anchors import Anchored, Proven
 from tlog.verdicts.model import (
     FAIL,
     NOT_SHOWN,
@@ -25,6 +25,7 @@ from tlog.verdicts.model import (
 )
 
 APART_MS = 60_000
+NO_ANCHORS = Anchored()
 
 NO_PUBLICATION = "The log had not published the entry when this file was made."
 
@@ -156,7 +157,7 @@ class Position:
         return self._steps.note(9, verdict), proven
 
     def _quorum(self) -> tuple[Verdict, Note | None]:
-        log, policy = self._trust
+        log, policy, _ = self._trust
         absent = no_quorum(policy)
         if policy is None or absent is not None:
             return absent or _NO_POLICY, None
@@ -197,7 +198,7 @@ def judge_place(
     entry: Entry,
     place: Position | str,
     trust: Trust,
-    anchors: object = None,
+    anchored: Anchored = NO_ANCHORS,
 ) -> Verdicts:
     """All four, once integrity is shown. `place` is the position, or why none is shown."""
     if isinstance(place, str):
@@ -208,26 +209,29 @@ def judge_place(
     else:
         position = place.verdict
         witnessed, proven = place.witnessed()
-    time = steps.note(10, _time(entry, proven, anchors))
-    proven_by = None if proven is None else format_ms(proven * 1000)
+    proofs = list(anchored.proven)
+    if proven is not None:
+        proofs.insert(0, Proven(proven * 1000, "witnesses prove"))
+    first = min(proofs, key=lambda proof: proof.ms, default=None)
+    time = steps.note(10, _time(entry, first, anchored))
+    proven_by = None if first is None else format_ms(first.ms)
     return Verdicts(
         integrity, position, witnessed, time, entry.timestamp, proven_by, kind, steps.taken
     )
 
 
-def _time(entry: Entry, proven: int | None, anchors: Any) -> Verdict:
-    """Compare the log's own time with the proven one. RFC 3161 anchors are counted, not checked."""
-    unchecked = ""
-    if isinstance(anchors, list) and anchors:
-        unchecked = f" {len(anchors)} RFC 3161 timestamp(s) in the file were not checked."
+def _time(entry: Entry, proven: Proven | None, anchored: Anchored) -> Verdict:
+    """Compare the log's own time with the earliest one that somebody else proves."""
+    if anchored.broken:
+        return Verdict(FAIL, f"The log claims {entry.timestamp}. {anchored.broken}")
     if proven is None:
         claim = f"The log claims {entry.timestamp}; nothing from outside the log proves a time."
-        return Verdict(NOT_SHOWN, claim + unchecked)
-    apart = proven * 1000 - parse_time(entry.timestamp)
-    known = f"The log claims {entry.timestamp}; witnesses prove it existed at {format_ms(proven * 1000)}"
+        return Verdict(NOT_SHOWN, claim + anchored.remark)
+    apart = proven.ms - parse_time(entry.timestamp)
+    known = f"The log claims {entry.timestamp}; {proven.by} it existed at {format_ms(proven.ms)}"
     if apart < -APART_MS:
-        return Verdict(FAIL, f"{known}, {-apart // 1000} s before that time.{unchecked}")
+        return Verdict(FAIL, f"{known}, {-apart // 1000} s before that time.{anchored.remark}")
     if apart > APART_MS:
         late = f"{known}, {apart // 1000} s later: the claim rests on the log's word."
-        return Verdict(PASS, late + unchecked, flagged=True)
-    return Verdict(PASS, f"{known}.{unchecked}")
+        return Verdict(PASS, late + anchored.remark, flagged=True)
+    return Verdict(PASS, f"{known}.{anchored.remark}")
