@@ -70,6 +70,10 @@ class Comparer:
             self._fetchers[log.url] = Fetcher(log.url, timeout=self._timeout)
         return self._fetchers[log.url]
 
+    def forget(self, head: Signed) -> None:
+        """Read the tiles of this head again, whatever was read before."""
+        self._trees.pop(head.place, None)
+
     async def alone(self, head: Signed) -> Compared:
         """Whether the log serves the tiles that a head implies."""
         return await self._read(head, None)

@@ -92,6 +92,7 @@ class Gossip:
         """What a log publishes."""
         note = await self.watch.comparer.fetcher(log).checkpoint()
         await self.watch.take([note], log.url)
+        await self.watch.look_back(log, note)
 
     async def _ask(self, url: str) -> None:
         """What a peer has."""
@@ -108,10 +109,14 @@ class Gossip:
         """Send every peer what it is not known to have."""
 
         async def one(url: str) -> None:
-            message, ids = await off_loop(self._news, self._told[url])
-            if message.forks or not only_forks:
+            told = self._told[url]
+            message, ids = await off_loop(self._news, told)
+            while ids or not only_forks:
                 await self.peers.push(url, message)
-                self._told[url] |= set(ids)
+                told |= set(ids)
+                if len(ids) < MAX_FORKS:
+                    return
+                message, ids = await off_loop(self._news, told)
 
         await asyncio.gather(*[_tried(one(url), url) for url in self.peers.urls])
 

@@ -14,7 +14,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from tlog.core.canonical import canonical
 from tlog.core.checkpoint import Checkpoint
@@ -40,6 +40,10 @@ class Waiting(NamedTuple):
     signed: Signed
     source: str
     since: float
+
+
+Stuck: TypeAlias = tuple[Waiting, Compared, "Signed | None"]
+"""What could not be compared, why, and with what."""
 
 
 class Watch:
@@ -110,6 +114,18 @@ class Watch:
         logs = [log for log, waiting in self._waiting.items() if waiting]
         await asyncio.gather(*[self._settle_log(log) for log in logs])
 
+    async def look_back(self, log: LogRow, note: bytes) -> None:
+        """Where a log publishes less than it signed before: does it still serve the tiles of that?"""
+        shown = await off_loop(open_signed, note, self.store.log)
+        row = await off_loop(self.notes.newest, log.origin)
+        if shown is None or row is None or shown.head.size >= row.size:
+            return
+        known = Signed.of(log, row)
+        self.comparer.forget(known)
+        compared = await self.comparer.alone(known)
+        if compared.answer is Answer.WITHHELD:
+            await self._withhold(Waiting(known, log.url, 0.0), shown, compared.detail)
+
     # --- What comes in -----------------------------------------------------------------------------
 
     def _open(self, notes: list[bytes]) -> list[tuple[Signed, list[Signed]]]:
@@ -156,21 +172,35 @@ class Watch:
     async def _settle_log(self, log: str) -> None:
         async with self._turns.setdefault(log, asyncio.Lock()):
             waiting = self._waiting.get(log, OrderedDict())
-            for place, one in sorted(waiting.items(), key=lambda item: item[0][1]):
-                if place in self._tried:
-                    continue
-                self._tried.add(place)
-                compared, base = await self._judge(one.signed)
-                if compared.answer is Answer.FORK and base is not None:
-                    await self._accuse(compared, base, one.signed, one.source)
-                    return
-                if compared.answer is Answer.CONSISTENT:
-                    waiting.pop(place, None)
-                    self._tried.discard(place)
-                    self._withheld.discard(place)
-                    await off_loop(self.notes.keep, one.signed, int(self._clock()))
-                elif self._had_its_chance(compared, one):
+            due = [one for place, one in waiting.items() if place not in self._tried]
+            stuck: list[Stuck] = []
+            while due:
+                stuck, moved = await self._compare_all(due)
+                # What nothing was known to compare with, or too little, may have it now.
+                due = list(waiting.values()) if moved and stuck else []
+            for one, compared, base in stuck:
+                self._tried.add(one.signed.place)
+                if self._had_its_chance(compared, one):
                     await self._withhold(one, base, compared.detail)
+
+    async def _compare_all(self, due: list[Waiting]) -> tuple[list[Stuck], bool]:
+        """One look at each, smallest first; what came to nothing, and whether a newest head changed."""
+        stuck: list[Stuck] = []
+        moved = False
+        for one in sorted(due, key=lambda one: one.signed.head.size):
+            signed = one.signed
+            compared, base = await self._judge(signed)
+            if compared.answer is Answer.FORK and base is not None:
+                await self._accuse(compared, base, signed, one.source)
+                return [], False
+            if compared.answer is not Answer.CONSISTENT:
+                stuck.append((one, compared, base))
+                continue
+            self._waiting.get(signed.log.origin, OrderedDict()).pop(signed.place, None)
+            self._tried.discard(signed.place)
+            self._withheld.discard(signed.place)
+            moved |= await off_loop(self.notes.keep, signed, int(self._clock()))
+        return stuck, moved
 
     async def _judge(self, signed: Signed) -> tuple[Compared, Signed | None]:
         row = await off_loop(self.notes.newest, signed.head.origin)
