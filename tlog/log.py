@@ -284,6 +284,7 @@ class Log:
             witness_wait=config.witness_wait,
             # Asked at least every idle interval, a witness that answers is heard twice in this time.
             witness_memory=2 * config.publish_idle_interval + config.witness_timeout,
+            patience=2 * (config.publish_interval + config.witness_timeout),
             store=self.sequencer.keep,
         )
         last = published.newest(self.store)

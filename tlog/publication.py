@@ -55,11 +55,15 @@ class Publication:
         *,
         witness_wait: float,
         witness_memory: float,
+        patience: float = 10.0,
         store: Callable[[int, bytes], None],
     ) -> None:
         self.policy = policy
         self.keepers: tuple[Keeper, ...] = tuple(map(keeper_of, policy.witnesses if policy else ()))
         self.clock = WitnessClock(witness_memory)
+        self.patience = (
+            patience  # seconds after which a missing cosignature makes a witness `behind`
+        )
         # Told on the writer thread of each publication, of the same root too when idle.
         self.on_publish: Callable[[], None] = lambda: None
         self._log = log

@@ -240,7 +240,7 @@ QUERIES: list[tuple[str, Fault]] = [
     (f"/events/{NO_EVENT.lower()}", (404, "not-found", None)),
     (f"/events/{NO_EVENT}%0A", (404, "not-found", None)),
     (f"/proof/{NO_EVENT}?wait=now", (422, "invalid-value", "/wait")),
-    (f"/proof/{NO_EVENT}?wait=witnessed", (422, "invalid-value", "/wait")),
+    (f"/proof/{NO_EVENT}?wait=witnessed", (404, "not-found", None)),
     (f"/proof/{NO_EVENT}?token=x", (422, "unknown-parameter", "/token")),
     ("/proof/inclusion", (422, "missing-parameter", "/leaf_index")),
     (

@@ -13,7 +13,7 @@ import pytest
 from yarl import URL
 
 from tests.api.deployment import EVENT, ORIGIN, STREAM, Answer, Site, judge
-from tlog.api import answers
+from tlog.api import answers, health_answers
 from tlog.api.attest import AttestAnswer
 from tlog.core.checkpoint import open_checkpoint
 from tlog.core.entry import parse_entry
@@ -299,7 +299,7 @@ async def test_consistency(site: Site) -> None:
 
 
 async def test_health(site: Site) -> None:
-    health = fits(await site.get("/health"), answers.Health)
+    health = fits(await site.get("/health"), health_answers.Health)
     assert health["status"] == "ok"
     assert health["root"]["tree_size"] == site.root[0]
 

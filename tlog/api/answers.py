@@ -261,22 +261,6 @@ class SizeAt(Struct, frozen=True, forbid_unknown_fields=True):
     timestamp: LogTime
 
 
-class Health(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether events are taken (`ok`), or why not."""
-
-    status: Annotated[
-        str, Meta(extra_json_schema={"enum": ["ok", "disk-full", "stopping", "failed"]})
-    ]
-    version: str
-    origin: str
-    vkey: str
-    root: SizeAt
-    published: SizeAt | None
-    witnesses: list[dict[str, Any]]
-    waiting_events: Natural
-    disk_free_bytes: Natural
-
-
 class Problem(Struct, frozen=True, forbid_unknown_fields=True):
     """RFC 9457. `type` is `urn:tlog:problem:` and the kind; `pointer` (RFC 6901) names the member or parameter at fault."""
 

@@ -6,7 +6,6 @@ under the root log is under the first published root that the policy's witnesses
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -30,7 +29,6 @@ from tlog.store.layout import ROOT_LOG
 from tlog.tokens import Session
 
 _WAIT_SECONDS = 10.0
-_POLL_SECONDS = 0.05
 
 
 def own_event(log: Log, session: Session, event_id: str) -> Located:
@@ -70,8 +68,8 @@ async def get_package(request: web.Request) -> web.Response:
     event_id = request.match_info["event_id"]
     located = own_event(log, session, event_id)
     shown = _first_head(log, located)
-    if _published(log, shown.root_leaf) is None and query.wait is not UNSET:
-        await _publication(log, shown.root_leaf)
+    if query.wait is not UNSET:
+        await _publication(log, shown.root_leaf, witnessed=query.wait == "witnessed")
     if form == JSON_FORM:
         return proof_response(_package(log, located, shown), form, event_id + ".proof.json")
     if form == COSE_FORM:
@@ -107,14 +105,17 @@ def _published(log: Log, root_leaf: int) -> tuple[int, Sequence[Hash], bytes] | 
     return size, log.reader.inclusion(ROOT_LOG, root_leaf, size).hashes, note
 
 
-async def _publication(log: Log, root_leaf: int) -> None:
-    """Wait until a root that covers a leaf of the root log is public. Raises: Unavailable (not-published)."""
-    waited = 0.0
-    while (public := log.sequencer.published) is None or public.root.size <= root_leaf:
-        if waited >= _WAIT_SECONDS:
+async def _publication(log: Log, root_leaf: int, *, witnessed: bool) -> None:
+    """Wait until a root that covers a leaf of the root log is public, or has the quorum of the log's policy as well.
+
+    Raises: InvalidInput (no-policy), Unavailable (not-published).
+    """
+    if witnessed and log.policy is None:
+        raise InvalidInput("no-policy", "this log asks no witnesses, so none will come", "/wait")
+    find = log.reader.witnessed if witnessed else log.reader.published
+    if find(root_leaf) is None:
+        if not await log.publication.wait(root_leaf, witnessed, _WAIT_SECONDS):
             raise _not_published()
-        await asyncio.sleep(_POLL_SECONDS)
-        waited += _POLL_SECONDS
 
 
 def _not_published() -> Unavailable:

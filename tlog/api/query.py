@@ -88,7 +88,7 @@ class ListQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class ProofQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether to wait until a root that covers the event is public; which part of a C2SP tlog-proof."""
+    """Whether to wait for a public root that covers the event, or one with a quorum; which part of a C2SP tlog-proof."""
 
     part: (
         Annotated[
@@ -97,7 +97,7 @@ class ProofQuery(Struct, frozen=True, forbid_unknown_fields=True):
         ]
         | UnsetType
     ) = UNSET
-    wait: Literal["published"] | UnsetType = UNSET
+    wait: Literal["published", "witnessed"] | UnsetType = UNSET
 
 
 class VerifyQuery(Struct, frozen=True, forbid_unknown_fields=True):

@@ -17,7 +17,9 @@ from tlog.api.attest import AttestAnswer, AttestRequest, attest
 from tlog.api.body import JSON
 from tlog.api.events import post_batch, post_event
 from tlog.api.health import get_health
+from tlog.api.health_answers import Health
 from tlog.api.lookup import get_event, list_events
+from tlog.api.metrics import get_metrics
 from tlog.api.openapi import get_openapi
 from tlog.api.proof import get_package
 from tlog.api.sth import get_sth, get_streams
@@ -129,7 +131,7 @@ ROUTES = (
     Route(
         "GET", "/api/v1/proof/{event_id}", READ, get_package,
         {200: answers.Package},
-        query=query.ProofQuery, problems=("not-found", "not-acceptable", "not-published", "corrupt-store"),
+        query=query.ProofQuery, problems=("not-found", "not-acceptable", "not-published", "no-policy", "corrupt-store"),
         headers=("Accept",), forms=(COSE_FORM, TEXT_FORM),
     ),
     Route(
@@ -163,7 +165,11 @@ ROUTES = (
     ),
     Route(
         "GET", "/api/v1/health", ANYONE, get_health,
-        {200: answers.Health, 503: answers.Health},
+        {200: Health, 503: Health},
+    ),
+    Route(
+        "GET", "/metrics", ANYONE, get_metrics,
+        {200: None}, media=TEXT,
     ),
     Route(
         "GET", "/openapi.json", ANYONE, get_openapi,
