@@ -11,13 +11,14 @@ import argparse
 import http.client
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 Fault = Callable[[str, bytes], bytes]
 """(path below the log's prefix, body as the log sent it) -> body as it is passed on."""
 
+_PASSED_ON = ("Authorization", "Content-Type", "Idempotency-Key", "Prefer", "Accept")
 _tile = re.compile("tile/0/.*").fullmatch
 _partial_tile = re.compile("tile/0/.*[.]p/.*").fullmatch
 _bundle = re.compile("tile/entries/.*").fullmatch
@@ -86,13 +87,23 @@ class FaultyProxy:
                 except ConnectionError:
                     self.close_connection = True  # a verifier that has seen enough hangs up
 
+            def do_POST(self) -> None:
+                self.do_GET()
+
+            def do_HEAD(self) -> None:
+                self.do_GET()
+
             def relay(self) -> None:
-                status, kind, body = proxy.answer(self.path)
+                sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                status, kind, body = proxy.answer(
+                    self.path, self.command, sent, dict(self.headers.items())
+                )
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
                 """Quiet: the verifier speaks."""
@@ -101,11 +112,19 @@ class FaultyProxy:
         self._server.daemon_threads = True
         self.url = f"http://{listen[0]}:{self._server.server_port}{self.target.path}"
 
-    def answer(self, path: str) -> tuple[int, str, bytes]:
-        """Status, content type and body for one path; the target is asked for the plain bytes."""
+    def answer(
+        self,
+        path: str,
+        method: str = "GET",
+        sent: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, str, bytes]:
+        """Status, content type and body for one request; the target is asked for the plain bytes."""
+        passed_on = {name: value for name in _PASSED_ON if (value := (headers or {}).get(name))}
+        passed_on["Accept-Encoding"] = "identity"
         connection = http.client.HTTPConnection(self.target.netloc, timeout=30)
         try:
-            connection.request("GET", path, headers={"Accept-Encoding": "identity"})
+            connection.request(method, path, sent or None, passed_on)
             answer = connection.getresponse()
             body = answer.read()
         finally:

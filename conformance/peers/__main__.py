@@ -7,15 +7,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from conformance.peers import readers
+from conformance.peers import readers, suites
 from conformance.peers.table import render
+
+PARTS = (readers.check, suites.check)
 
 
 def main() -> int:
     """The whole run."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="conformance-") as directory:
-        rows = readers.check(Path(directory))
+        rows = [row for part in PARTS for row in part(Path(directory))]
     print(render(rows))
     count = {
         word: sum(row.result == word for row in rows) for word in ("agrees", "DISAGREES", "skipped")

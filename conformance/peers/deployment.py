@@ -30,27 +30,31 @@ def free_port() -> int:
         return port
 
 
-def command(*arguments: object) -> str:
-    """Run `tlog …` to its end; what it printed. Raises: RuntimeError with what it said."""
+def command(*arguments: object, program: str = "tlog") -> str:
+    """Run `tlog …`, or another of our programs, to its end; what it printed. Raises: RuntimeError with what it said."""
     done = subprocess.run(
-        [sys.executable, "-m", "tlog", *map(str, arguments)],
+        [sys.executable, "-m", program, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=START_SECONDS,
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"tlog {arguments[0]}: {done.stderr.strip()}")
+        raise RuntimeError(f"{program} {arguments[0]}: {done.stderr.strip()}")
     return done.stdout.strip()
 
 
 def start(
     program: list[str], output: Path, port: int, **environment: str
 ) -> subprocess.Popen[bytes]:
-    """Start a server and wait until it listens. Raises: RuntimeError with what it said."""
+    """Start a server, a module of ours or the path of a program, and wait until it listens.
+
+    Raises: RuntimeError with what it said.
+    """
+    words = program if Path(program[0]).is_absolute() else [sys.executable, "-m", *program]
     with output.open("ab") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", *program],
+            words,
             stdout=file,
             stderr=file,
             env={**os.environ, **environment},

@@ -64,9 +64,14 @@ class Peer(Protocol):
     `available` prepares what it needs, once: "" or why it cannot run here. `run` never raises for what the log does.
     """
 
-    name: str
-    command: str
-    faults: Sequence[str]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def command(self) -> str: ...
+
+    @property
+    def faults(self) -> Sequence[str]: ...
 
     def available(self) -> str: ...
 

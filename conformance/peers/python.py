@@ -9,11 +9,20 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from conformance.peers.faults import ENTRIES, HEAD, SIGNED_LIE
+from conformance.peers.faults import ENTRIES, HEAD, SIGNED_LIE, TILES
 from conformance.peers.golang import run
-from conformance.peers.peer import BUILD, Log, Result, checkpoint_lines, entries, json_object
+from conformance.peers.peer import (
+    BUILD,
+    REPOSITORY,
+    Log,
+    Result,
+    checkpoint_lines,
+    entries,
+    json_object,
+)
 
 LOCK = Path(__file__).parent / "aics.lock"
+TILES_PY = REPOSITORY / "conformance" / "verifier" / "tiles.py"
 OLDEST = (3, 12)
 INSTALL_SECONDS = 300.0
 
@@ -156,4 +165,30 @@ class Pymerkle:
         return Result("root of every entry")
 
 
-PEERS = (AicsTlog(), Pymerkle())
+class IndependentVerifier:
+    """`verifier/tiles.py` of this repository: no peer, but what an outsider gets who has nothing but Python."""
+
+    name = "verifier/tiles.py"
+    command = "python conformance/verifier/tiles.py URL --vkey VKEY [--older NOTE]"
+    faults = (*TILES, *ENTRIES, *HEAD)
+
+    def available(self) -> str:
+        """Always: it is here."""
+        return ""
+
+    def run(self, log: Log) -> Result:
+        """Every entry, every tile, the root, growth."""
+        older = log.older_file()
+        options = ["--older", older] if older else []
+        done = run([sys.executable, TILES_PY, log.url, "--vkey", log.vkey, *options])
+        lines = done.stdout.splitlines()
+        if (
+            done.returncode
+            or lines[-1:] != ["VERIFIED"]
+            or f"[1] {log.size} entries, signed" not in lines
+        ):
+            return Result("", (done.stdout + done.stderr).strip()[-300:])
+        return Result("head, every entry, every tile of every level, growth" if older else "")
+
+
+PEERS = (AicsTlog(), Pymerkle(), IndependentVerifier())
