@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.api.anchoring import lab, tsa_root
 from tests.api.deployment import Keys, Site, copy, make_template, serve
 
 
@@ -28,3 +29,6 @@ async def site(template: tuple[Path, Keys], directory: Path) -> AsyncIterator[Si
     """That log, served with the default settings."""
     async with serve(directory, template[1]) as served:
         yield served
+
+
+__all__ = ["lab", "tsa_root"]

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from tlog.client.anchor import Anchor
 from tlog.client.errors import BadAnswer
-from tlog.client.models import Anchor, BatchProof, Document, Receipt, VerifyResult, convert
+from tlog.client.models import BatchProof, Document, Receipt, VerifyResult, convert
 from tlog.core.hashes import Hash, leaf_hash
 from tlog.core.merkle import Node, root_of
 from tlog.core.proofs import inclusion_proof, range_proof

@@ -7,6 +7,7 @@ from tlog.client import AuditClient, EventClass
 
 from __future__ import annotations
 
+from tlog.client.anchor import Anchor
 from tlog.client.client import AuditClient
 from tlog.client.errors import (
     BadAnswer,
@@ -19,7 +20,7 @@ from tlog.client.errors import (
     UnknownOutcome,
     UnpinnedKeyWarning,
 )
-from tlog.client.models import Anchor, Event, EventClass, Failure, Proof, Receipt, VerifyResult
+from tlog.client.models import Event, EventClass, Failure, Proof, Receipt, VerifyResult
 from tlog.client.session import Session, code_hash
 from tlog.errors import InvalidInput, Refused, TlogError, Unavailable, VerificationError
 

@@ -16,10 +16,11 @@ from typing import Any
 
 import orjson
 
+from tlog.client.anchor import Anchor
 from tlog.client.batching import Tuning, Writers
 from tlog.client.errors import BadAnswer, ReceiptRejected
 from tlog.client.link import Link
-from tlog.client.models import Anchor, Event, EventClass, Proof, Receipt, VerifyResult, convert
+from tlog.client.models import Event, EventClass, Proof, Receipt, VerifyResult, convert
 from tlog.client.outgoing import Outgoing, encode_event
 from tlog.client.pins import Pins, state_directory
 from tlog.client.session import Identity, LogKey, Session, check_code_hash

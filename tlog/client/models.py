@@ -1,4 +1,4 @@
-"""What the SDK hands out: classes of events, receipts, results, proofs, anchors.
+"""What the SDK hands out: classes of events, receipts, results, proofs. Anchors are in `anchor`.
 
 Attribute names are those of SYEN's guide; `raw` is always the log's JSON, for everything else.
 """
@@ -201,16 +201,6 @@ class VerifyResult(msgspec.Struct, frozen=True):
     root_hash: str | None = None
     first_failure_sequence: int | None = None
     failures: tuple[Failure, ...] = ()
-
-
-class Anchor(msgspec.Struct, frozen=True):
-    """The external timestamps of one UTC day: complete, pending or missing."""
-
-    date: str
-    anchor_status: str
-    anchor_created_at: str | None = None
-    checkpoint: str | None = None
-    timestamps: list[Any] = []
 
 
 class Document(Mapping[str, Any]):

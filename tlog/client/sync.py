@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from tlog.client import client as asynchronous
-from tlog.client.models import Anchor, Event, EventClass, Proof, Receipt, VerifyResult
+from tlog.client.anchor import Anchor
+from tlog.client.models import Event, EventClass, Proof, Receipt, VerifyResult
 from tlog.client.session import Session, code_hash
 
 __all__ = ["AuditClient", "EventClass", "Receipt", "SYENAuditClient", "VerifyResult", "code_hash"]
