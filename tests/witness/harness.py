@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import signal
@@ -13,10 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.witness.zygote import Zygote
 from tlog.core.add_checkpoint import AddCheckpoint, encode_request
 from tlog.core.checkpoint import Checkpoint
-from tlog.core.hashes import Hash, leaf_hash
-from tlog.core.merkle import Node, root_of
+from tlog.core.hashes import Hash, leaf_hash, node_hash
+from tlog.core.merkle import Node, root_hash
 from tlog.core.note import Signer, parse_vkey, sign_note
 from tlog.core.proofs import consistency_proof
 from witness.clock import Clock
@@ -51,6 +53,7 @@ class WitnessedLog:
             leaf_hash(b"%d %d" % (forked_at is not None and number >= forked_at, number))
             for number in range(size)
         ]
+        self._nodes: dict[Node, Hash] = {}
 
     @property
     def known(self) -> Known:
@@ -59,7 +62,7 @@ class WitnessedLog:
 
     def root(self, size: int) -> Hash:
         """The root hash of the first `size` leaves."""
-        return root_of(self._leaves[:size])
+        return root_hash(size, self)
 
     def note(self, size: int, *others: Signer) -> bytes:
         """The signed head of the first `size` leaves."""
@@ -73,7 +76,15 @@ class WitnessedLog:
 
     def read_nodes(self, nodes: Sequence[Node]) -> list[Hash]:
         """`NodeReader`."""
-        return [root_of(self._leaves[i << level : (i + 1) << level]) for level, i in nodes]
+        return [self._node(level, index) for level, index in nodes]
+
+    def _node(self, level: int, index: int) -> Hash:
+        if level == 0:
+            return self._leaves[index]
+        if (level, index) not in self._nodes:
+            children = (self._node(level - 1, 2 * index), self._node(level - 1, 2 * index + 1))
+            self._nodes[level, index] = node_hash(*children)
+        return self._nodes[level, index]
 
     def proof(self, old: int, new: int) -> tuple[Hash, ...]:
         """The consistency proof; empty where there is none."""
@@ -145,41 +156,58 @@ def free_port() -> int:
 
 
 class Server:
-    """`witness serve` in a process of its own."""
+    """`witness serve` in a process of its own, started anew or, for tests that do so often, by a zygote."""
 
-    def __init__(self, directory: Path, **settings: object) -> None:
+    def __init__(self, directory: Path, zygote: Zygote | None = None, **settings: object) -> None:
         self.directory = directory
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._settings = {f"WITNESS_{name.upper()}": str(value) for name, value in settings.items()}
         self._file = directory.parent / f"{directory.name}.log"
+        self._zygote = zygote
+        self._ended: int | None = 0
         self.process: subprocess.Popen[bytes] | None = None
+        self.pid = 0
 
     def start(self) -> None:
         """Start and wait until it cosigns. Raises: RuntimeError with its output."""
-        listen = ["--listen", f"127.0.0.1:{self.port}"]
-        with self._file.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "witness", "serve", str(self.directory), *listen],
-                stdout=output,
-                stderr=output,
-                env={**os.environ, **self._settings},
-            )
+        self._ended = None
+        if self._zygote:
+            self.pid = self._zygote.spawn(self.directory, self.port, self._file)
+        else:
+            self.process = self._popen()
+            self.pid = self.process.pid
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self.process.poll() is None:
+        while time.monotonic() < deadline and (not self.process or self.process.poll() is None):
             try:
                 if self.get("/health").status == 200:
                     return
             except OSError:
                 pass
-            time.sleep(0.02)
+            time.sleep(0.01)
         raise RuntimeError(f"the witness did not start: {self.log()[-2000:]}")
+
+    def _popen(self) -> subprocess.Popen[bytes]:
+        listen = ["--listen", f"127.0.0.1:{self.port}"]
+        with self._file.open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "witness", "serve", str(self.directory), *listen],
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **self._settings},
+            )
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Signal it and wait for its end; the exit code."""
+        if self._ended is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+            self._ended = self._zygote.wait() if self._zygote else self.wait()
+        return self._ended
+
+    def wait(self) -> int:
+        """Wait for the end of a process that was started anew; the exit code."""
         assert self.process is not None
-        if self.process.poll() is None:
-            self.process.send_signal(number)
         return self.process.wait(START_SECONDS)
 
     def __enter__(self) -> Server:
