@@ -13,7 +13,7 @@ import json
 import sys
 from pathlib import Path
 
-from conformance.golden import basics, documents, exchanges, forks, tiles
+from conformance.golden import basics, documents, exchanges, forks, portable, receipts, tiles
 from conformance.golden.honest import LOG, POLICY, W1, W2
 from conformance.golden.vectors import Vectors
 
@@ -28,6 +28,7 @@ SHA-256 of fixed texts and times are fixed: whoever runs the program gets these 
 - witnesses `{w1}` and `{w2}`; `policy.txt` asks for both
 - `index.json` says what each file must be judged as. For receipts, batches and packages: the four verdicts
   under `policy.txt`, and the exit status of `verifier/verify.py`, which knows the log's key and nothing else.
+  `held` names the files that a verifier of a C2SP tlog-proof or COSE receipt is given beside it: entry, genesis, head, old.
   For fork proofs: the rule that the log broke, null for a file that shows nothing.
 - `exchanges/`: requests to a fresh witness that knows the logs of `exchanges/logs.txt`, in the order of each file, with the
   statuses of C2SP tlog-witness; bodies for the first witness, whose clock shows each step's `time`.
@@ -48,6 +49,9 @@ def build() -> dict[str, bytes]:
     documents.add_receipts(vectors)
     documents.add_packages(vectors)
     documents.add_batches(vectors)
+    portable.add_labels(vectors)
+    portable.add_tlog_proofs(vectors)
+    receipts.add_cose(vectors)
     forks.add_forks(vectors)
     exchanges.add_exchanges(vectors)
     tiles.add_tiles(vectors)

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""Verify a receipt, a batch answer, a proof package or a fork proof of a tlog, without trusting or importing tlog.
+"""Verify a receipt, a batch answer, a proof of an event in any form, or a fork proof, without trusting or importing tlog.
 
     python verify.py FILE --vkey VKEY [--payload payload.json] [--genesis entry.json] [--witness VKEY]...
+    python verify.py FILE --vkey VKEY --entry entry.json --head head.tlog-proof [--genesis …] [--witness …]
 
-FILE is what POST /events, POST /events/batch or GET /proof/{event_id} answered. VKEY is the log's key,
+FILE is what POST /events, POST /events/batch or GET /proof/{event_id} answered; in the second form part
+`event` of a C2SP tlog-proof, or a COSE receipt (RFC 9942), which hold no entry: entry.json has its exact
+bytes, or is a receipt or package that holds them. VKEY is the log's key,
 "<origin>+<8 hex>+<base64>", from another source than the log. payload.json is the event as submitted,
 or its payload alone when nothing else of it was committed. Exit status 0: all holds; 1: something is
 wrong, missing or not yet published, and the last line says what; 5: FILE is a fork proof and it holds,
@@ -21,6 +24,9 @@ the log lied. Python 3.10 and `cryptography`.
   [7] position   a leaf under that note is exactly the head of the stream
   [8] payload    the submitter's own values and salt give the commitment in the entry   (if given)
   [9] witnesses  each given witness cosigned the root (C2SP tlog-cosignature)           (if given)
+
+A .tlog-proof and a COSE receipt show steps 1, 3, 4 and 5, the part `head` 6 and 7. A receipt of consistency
+is verified from an older signed checkpoint (--old): [4] its tree is the beginning of the newer one.
 
 A fork proof has steps of its own: [1] both statements are signed by the log; then, in the last line, what
 the log said that cannot both be true.
@@ -655,6 +661,224 @@ def check_fork(proof: dict, log: Key) -> str:
     return f"{old[0]} had {old[1]} entries, and later {new[1]}"
 
 
+# --- C2SP tlog-proof, and COSE receipts -----------------------------------------------------------------
+
+
+def parse_tlog_proof(data: bytes) -> tuple[int, list[bytes], str, bytes]:
+    """Index, path, checkpoint and extra data of a `.tlog-proof`."""
+    try:
+        lines, empty, note = data.decode().partition("\n\n")
+    except UnicodeDecodeError:
+        raise NotVerifiedError("the tlog-proof is not UTF-8") from None
+    demand(empty, "the tlog-proof has no empty line")
+    header, *lines = lines.split("\n")
+    demand(header == "c2sp.org/tlog-proof@v1", "not a tlog-proof of version 1")
+    extra = b""
+    if lines and lines[0].startswith("extra "):
+        extra = unbase64(lines.pop(0)[6:])
+        demand(0 < len(extra) <= 32_768, "the extra data is empty or too large")
+    index = re.fullmatch("index (0|[1-9][0-9]{0,18})", lines[0] if lines else "")
+    demand(index and int(index[1]) < 2**63 - 1, "the index of the tlog-proof is malformed")
+    demand(len(lines) <= 64, "the tlog-proof has more than 63 hashes")
+    return int(index[1]), [unbase64(line, 32) for line in lines[1:]], note, extra
+
+
+def body_of(note: str) -> tuple[str, int, bytes]:
+    """Origin, size and root that a checkpoint, or its body alone, states; believed by nobody yet."""
+    lines = note.split("\n")
+    demand(len(lines) > 3 and lines[3] == "", "a checkpoint has not exactly three lines")
+    demand(re.fullmatch("0|[1-9][0-9]{0,18}", lines[1]), "the size in a checkpoint is malformed")
+    demand(lines[0] and int(lines[1]) < 2**63, "the size in a checkpoint is out of range")
+    return lines[0], int(lines[1]), unbase64(lines[2], 32)
+
+
+def cbor(data: bytes, at: int = 0, depth: int = 0) -> tuple[object, int]:
+    """One item of deterministic CBOR (RFC 8949, 4.2.1), of the types that a receipt has, and where it ends."""
+    demand(at < len(data) and depth < 8, "the CBOR is cut short or too deep")
+    major, info = data[at] >> 5, data[at] & 31
+    if data[at] == 0xF6:
+        return None, at + 1
+    demand(info < 28 and major < 7, "CBOR of a kind that no receipt has")
+    width = 0 if info < 24 else 1 << info - 24
+    at += 1 + width
+    demand(at <= len(data), "the CBOR is cut short")
+    number = int.from_bytes(data[at - width : at], "big") if width else info
+    least = {0: 0, 1: 24, 2: 1 << 8, 4: 1 << 16, 8: 1 << 32}[width]
+    demand(number >= least, "a CBOR number is not in its shortest form")
+    if major < 2:
+        return (number if major == 0 else -1 - number), at
+    if major < 4:
+        demand(at + number <= len(data), "the CBOR is cut short")
+        raw = data[at : at + number]
+        try:
+            return (raw if major == 2 else raw.decode()), at + number
+        except UnicodeDecodeError:
+            raise NotVerifiedError("a CBOR text is not UTF-8") from None
+    if major == 6:
+        demand(number == 18, "a CBOR tag that no receipt has")
+        value, at = cbor(data, at, depth + 1)
+        return ("COSE_Sign1", value), at
+    items, before = [], b""
+    for _ in range(number):
+        start = at
+        item, at = cbor(data, at, depth + 1)
+        if major == 5:
+            demand(before < data[start:at], "the labels of a CBOR map are not in order")
+            before = data[start:at]
+            value, at = cbor(data, at, depth + 1)
+            item = (item, value)
+        items.append(item)
+    return (items if major == 4 else dict(items)), at
+
+
+def only_cbor(data: object) -> object:
+    """The one item in these bytes."""
+    demand(type(data) is bytes, "a byte string of the COSE receipt is missing")
+    value, end = cbor(data)
+    demand(end == len(data), "bytes after the end of the CBOR")
+    return value
+
+
+def parse_cose(data: bytes) -> tuple[str, str, bytes, int, list, bytes, bytes]:
+    """Issuer, subject, key id, kind, [size, index or older size first, path], protected header, signature."""
+    tagged = only_cbor(data)
+    demand(type(tagged) is tuple and type(tagged[1]) is list, "not a COSE_Sign1")
+    demand(len(tagged[1]) == 4, "a COSE_Sign1 has four items")
+    protected, unprotected, payload, signature = tagged[1]
+    header = only_cbor(protected)
+    demand(type(header) is dict and list(header) == [1, 4, 15, 395], "not the header of a receipt")
+    claims = header[15]
+    demand((header[1], header[395]) == (-8, 1), "not Ed25519 over RFC9162_SHA256")
+    demand(type(claims) is dict and list(claims) == [1, 2], "not the claims of a receipt")
+    demand(all(type(claim) is str for claim in claims.values()), "a claim is no text")
+    demand(type(header[4]) is bytes and len(header[4]) == 4, "the key id has not four bytes")
+    demand(payload is None, "the payload of a receipt is detached")
+    demand(type(signature) is bytes and len(signature) == 64, "the signature has not 64 bytes")
+    demand(type(unprotected) is dict and list(unprotected) == [396], "not the proofs of a receipt")
+    proofs = unprotected[396]
+    known = type(proofs) is dict and list(proofs) in ([-1], [-2])
+    demand(known, "not one proof of inclusion or of consistency")
+    kind = next(iter(proofs))
+    demand(type(proofs[kind]) is list and len(proofs[kind]) == 1, "not just one proof")
+    proof = only_cbor(proofs[kind][0])
+    demand(type(proof) is list and len(proof) == 3, "a proof has three items")
+    natural = all(type(number) is int and 0 <= number < 2**63 for number in proof[:2])
+    demand(natural and type(proof[2]) is list and len(proof[2]) <= 63, "the proof is malformed")
+    sized = all(type(one) is bytes and len(one) == 32 for one in proof[2])
+    demand(sized, "a hash in the path has not 32 bytes")
+    return claims[1], claims[2], header[4], kind, proof, protected, signature
+
+
+def check_cose_signature(receipt: tuple, root: bytes, log: Key) -> str:
+    """The log signed this root for the tree that the receipt names: Sig_structure of RFC 9052, 4.4."""
+    issuer, subject, identifier, _, _, protected, signature = receipt
+    demand((issuer, identifier) == (log.name, log.id), "the receipt is of another log or key")
+    below = subject.startswith(f"{log.name}/streams/")
+    demand(subject == log.name or below, "the receipt is for a tree that is not this log's")
+    demand("\n" not in subject, "the receipt names no tree")
+    size = len(protected)
+    demand(size < 1 << 16, "the header is too large")
+    head = bytes([0x58, size]) if size < 256 else b"\x59" + size.to_bytes(2, "big")
+    if size < 24:
+        head = bytes([0x40 + size])
+    message = b"\x84\x6aSignature1" + head + protected + b"\x40\x58\x20" + root
+    log.verify(signature, message)
+    return f"the log signed root {base64.b64encode(root).decode()} of {subject}"
+
+
+def roots_of_growth(old: int, new: int, path: list[bytes], old_root: bytes) -> tuple[bytes, bytes]:
+    """Both roots that a consistency proof gives: RFC 9162, 2.1.4.2."""
+    demand(0 < old < new, "a proof of consistency is for 0 < older size < newer size")
+    path = [old_root, *path] if old & (old - 1) == 0 else path
+    demand(path, "the path is too short")
+    first, second = old - 1, new - 1
+    while first & 1:
+        first, second = first >> 1, second >> 1
+    older = newer = path[0]
+    for sibling in path[1:]:
+        demand(second > 0, "the path is too long")
+        if first & 1 or first == second:
+            older, newer = node_hash(sibling, older), node_hash(sibling, newer)
+            while first and not first & 1:
+                first, second = first >> 1, second >> 1
+        else:
+            newer = node_hash(newer, sibling)
+        first, second = first >> 1, second >> 1
+    demand(second == 0, "the path is too short")
+    return older, newer
+
+
+def verify_growth(receipt: tuple, options: argparse.Namespace, log: Key) -> None:
+    """A COSE receipt of consistency, from an older head that the log signed."""
+    demand(options.old, "a receipt of consistency: give the older signed checkpoint with --old")
+    note = read_text(options.old)
+    origin, size, root = body_of(note)
+    demand(origin == receipt[1], "the older checkpoint is of another tree")
+    demand(open_checkpoint(note, log.under(origin)) == (size, root), "not the older checkpoint")
+    old, new, path = receipt[4]
+    demand(old == size, "the receipt begins at another size")
+    older, newer = roots_of_growth(old, new, path, root)
+    demand(older == root, "the older tree is not the beginning of the newer one")
+    say(4, f"the tree of {new} leaves of {origin} begins with the {old} of the older head")
+    say(4, check_cose_signature(receipt, newer, log))
+    demand(origin == log.name, "the head of the stream in the root log is NOT SHOWN by this form")
+
+
+def verify_portable(data: bytes, options: argparse.Namespace, log: Key) -> list[str]:
+    """Steps 1 and 3 to 7 for a `.tlog-proof` or a COSE receipt; the notes that witnesses may have cosigned."""
+    receipt = parse_cose(data) if data.startswith(b"\xd2") else None
+    if receipt and receipt[3] == -2:
+        verify_growth(receipt, options, log)
+        return []
+    if receipt:
+        (size, index, path), origin = receipt[4], receipt[1]
+    else:
+        index, path, note, extra = parse_tlog_proof(data)
+        demand(not extra, "part head names no entry: give part event, and this one with --head")
+        origin, size, _ = body_of(note)
+    demand(options.entry, "the entry is NOT SHOWN: give it with --entry")
+    event = Event({"entry": base64.b64encode(entry_bytes(Path(options.entry))).decode()})
+    say(1, check_entry(event))
+    say(3, check_identity(event))
+    demand(index == event.index, "the index is not the entry's position")
+    root = root_from_path(event.leaf, index, size, path)
+    say(4, f"under {size} leaves, root {base64.b64encode(root).decode()}")
+    if receipt:
+        say(4, check_cose_signature(receipt, root, log))
+    else:
+        demand(open_checkpoint(note, log.under(origin)) == (size, root), "not the signed head")
+        say(4, "the log signed this head of the stream")
+    genesis = entry_bytes(Path(options.genesis)) if options.genesis else None
+    say(5, check_label(origin, event, log, genesis))
+    demand(options.head, "the head of the stream in the root log is NOT SHOWN: give --head")
+    index, path, note, body = parse_tlog_proof(Path(options.head).read_bytes())
+    mine = f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n".encode()
+    demand(body == mine, "part head is about another head")
+    size, root = open_checkpoint(note, log)
+    say(6, f"{size} leaves, signed by {log.name}")
+    demand(root_from_path(leaf_hash(body), index, size, path) == root, "the head is not under it")
+    say(7, f"the stream's head is leaf {index} of the root log")
+    return [note]
+
+
+def entry_bytes(path: Path) -> bytes:
+    """The exact bytes of an entry: the file's, or those that a receipt or package holds."""
+    data = path.read_bytes()
+    try:
+        document = parse_json(data)
+    except NotVerifiedError:
+        return data
+    held = type(document) is dict and type(document.get("entry")) is str
+    return unbase64(document["entry"]) if held else data
+
+
+def read_text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise NotVerifiedError(f"{path} is not UTF-8") from None
+
+
 # --- Reading the file -----------------------------------------------------------------------------------
 
 
@@ -715,12 +939,17 @@ def verify_batch(answer: dict, log: Key, genesis: bytes | None) -> list[str]:
 
 def verify(options: argparse.Namespace) -> None:
     log = Key(options.vkey, 1)
-    document = parse_json(Path(options.file).read_bytes())
+    data = Path(options.file).read_bytes()
+    portable = data.startswith((b"c2sp.org/tlog-proof", b"\xd2"))
+    document = {} if portable else parse_json(data)
     demand(type(document) is dict, "FILE is not a JSON object")
-    genesis = Path(options.genesis).read_bytes() if options.genesis else None
+    genesis = entry_bytes(Path(options.genesis)) if options.genesis else None
     if document.get("type") == "fork":
         raise LiedError(check_fork(document, log))
-    if "receipts" in document:
+    if portable:
+        demand(not options.payload, "give the payload with a receipt, which has the salt")
+        notes = verify_portable(data, options, log)
+    elif "receipts" in document:
         demand(not options.payload, "give the payload with a single receipt")
         notes = verify_batch(document, log, genesis)
     else:
@@ -739,11 +968,14 @@ def verify(options: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Verify a receipt, batch answer or proof package.")
+    parser = argparse.ArgumentParser(description="Verify a receipt, batch answer or proof.")
     parser.add_argument("file")
     parser.add_argument("--vkey", required=True, help="the log's key, from a source you trust")
     parser.add_argument("--payload", help="the event as submitted, or its payload alone")
     parser.add_argument("--genesis", help="the entry at leaf 0 of the stream, exact bytes")
+    parser.add_argument("--entry", help="the entry, for a tlog-proof or COSE receipt")
+    parser.add_argument("--head", help="part head of a tlog-proof, beside part event or a receipt")
+    parser.add_argument("--old", help="the older signed checkpoint, for a receipt of consistency")
     parser.add_argument("--witness", action="append", default=[], help="vkey of a witness (type 4)")
     try:
         verify(parser.parse_args())
