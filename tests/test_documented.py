@@ -97,7 +97,7 @@ def test_exit_codes_are_those_of_the_command_line() -> None:
     """The table has every code that `main` can return, and the module says the same ones."""
     shown = {int(row[0]) for row in rows("Operating") if row[0].isdigit()}
     returned = {0, *tlog.cli._CODES.values(), *tlog.cli._CODES_BY_KIND.values()}
-    returned |= {tlog.cli.FAULT, tlog.cli.INTERRUPTED, tlog.cli.PIPE_CLOSED}
+    returned |= {tlog.cli.proof.LIED, tlog.cli.FAULT, tlog.cli.INTERRUPTED, tlog.cli.PIPE_CLOSED}
     assert shown == returned
     said = re.findall(r"\b(\d+) (?=[a-z])", (tlog.cli.__doc__ or "").partition("Results")[0])
     assert {int(code) for code in said} == shown

@@ -80,7 +80,7 @@ class Comparer:
 
     async def compare(self, one: Signed, other: Signed) -> Compared:
         """Whether two heads of one origin are of one history."""
-        small, large = sorted((one, other), key=lambda signed: signed.head.size)
+        small, large = sorted((one, other), key=lambda signed: signed.place[1:])
         if small.head.size == large.head.size:
             return contradiction(small, large, [])
         return await self._read(large, small)
@@ -114,8 +114,10 @@ class Comparer:
         return tree
 
 
-def contradiction(small: Signed, large: Signed, hashes: list[bytes]) -> Compared:
+def contradiction(one: Signed, other: Signed, hashes: list[bytes]) -> Compared:
     """What two heads come to, of one size, or with the hashes that the tiles of the larger one gave."""
+    # In the same order whoever finds it, so that there is one document.
+    small, large = sorted((one, other), key=lambda signed: signed.place[1:])
     if small.place == large.place:
         return Compared(Answer.CONSISTENT)
     for vkey in small.log.vkeys:

@@ -120,11 +120,11 @@ def know(member: Member, urls: list[str]) -> None:
     member.gossip._told = {url: set() for url in urls}
 
 
-async def until(done: Callable[[], bool]) -> None:
+async def until(done: Callable[[], bool], seconds: float = SECONDS) -> None:
     """Wait for something that must come to be."""
 
     async def wait() -> None:
         while not done():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
-    await asyncio.wait_for(wait(), SECONDS)
+    await asyncio.wait_for(wait(), seconds)

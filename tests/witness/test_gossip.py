@@ -111,7 +111,7 @@ async def test_a_fork_at_every_size(tmp_path: Path) -> None:
         for member in members:
             member.run()
         names = {history.signer.name for history in histories}
-        await until(lambda: all(member.frozen() == names for member in members))
+        await until(lambda: all(member.frozen() == names for member in members), 400.0)
         for member in members:
             assert member.gossip.rounds <= 1
             for history in histories:

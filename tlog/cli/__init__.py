@@ -1,7 +1,8 @@
 """The command line. One file per command group; each command parses, makes one call, prints, and sets the exit code.
 
 Exit codes: 0 done or verified; 1 a lie was found, or the store contradicts itself; 2 wrong usage or input; 3 refused;
-4 not now, try again later; 70 a fault of the program or of the writer; 130 interrupted; 141 the reader of a pipe went away.
+4 not now, try again later; 5 a fork proof holds, the log lied; 70 a fault of the program or of the writer;
+130 interrupted; 141 the reader of a pipe went away.
 Results go to standard output, everything for human eyes only to standard error; an error is one line.
 """
 
@@ -55,7 +56,7 @@ def cli() -> None:
 
     \b
     Exit codes: 0 done or verified, 1 a lie was found, 2 wrong usage or input, 3 refused,
-    4 try again later, 70 a fault of the program.
+    4 try again later, 5 a fork proof holds, 70 a fault of the program.
     """
 
 

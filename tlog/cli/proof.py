@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tlog.verdicts import Verdicts
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+LIED = 5
 FORMATS = ("json", "cose", "tlog-proof", "tlog-proof-head")
 
 
@@ -65,8 +66,8 @@ def verify(
     """Check FILE offline, step by step, and report four verdicts: integrity, position, witnessed, time.
 
     FILE is a proof package, a receipt (the answer to POST /api/v1/events), the answer to a batch, a C2SP .tlog-proof
-    or a COSE receipt. Nothing is asked of the log or of anybody else. The vkey must not come from where the file
-    comes from: whoever makes up a proof makes up a key as well.
+    or a COSE receipt; or a fork proof, which judges the log. Nothing is asked of the log or of anybody else. The vkey
+    must not come from where the file comes from: whoever makes up a proof makes up a key as well.
 
     \b
     integrity   the entry is valid, unaltered, and leads to a head of its stream
@@ -75,14 +76,14 @@ def verify(
     time        the time that the log claims, and the time that somebody else proves
 
     A .tlog-proof and a COSE receipt hold no entry: give it with --entry, as its exact bytes or as the receipt or
-    package that has it. They show the entry in its stream; that stream's head in the root log is shown by the part
-    head, given with --head.
+    package that has it. They show the entry in its stream; the part head, given with --head, the stream in the log.
 
     \b
     Exit code 0: integrity and position are shown, and the witnesses if --policy asks for them.
     Exit code 1: something is wrong.
     Exit code 4: nothing is wrong and something is not shown: not published yet (fetch the package again
                  with ?wait=published), or not by this form of a proof.
+    Exit code 5: a fork proof, and it holds: the log signed two things that cannot both be true.
 
     \b
     Examples:
@@ -112,6 +113,8 @@ def _roots(path: Path | None) -> Roots | None:
 
 
 def _exit_code(verdicts: Verdicts, *, witnesses_wanted: bool) -> int:
+    if verdicts.fork:
+        return LIED
     four = (verdicts.integrity, verdicts.position, verdicts.witnessed, verdicts.time)
     if any(one.verdict == "fail" for one in four):
         return 1

@@ -11,6 +11,7 @@ from tlog.core.policy import Policy
 from tlog.core.strict_json import loads
 from tlog.core.timestamp_chain import Roots
 from tlog.errors import InvalidInput
+from tlog.verdicts.forks import is_fork_proof, judge_fork
 from tlog.verdicts.model import Held, Steps, Trust, Verdicts, failed
 from tlog.verdicts.packages import judge_batch, judge_event
 from tlog.verdicts.portable import judge_cose, judge_tlog_proof
@@ -37,6 +38,7 @@ BYTES_KINDS = (
     BytesKind(cose.FIRST_BYTES, judge_cose),
 )
 JSON_KINDS = (
+    JsonKind(is_fork_proof, judge_fork),
     JsonKind(lambda document: "receipts" in document, judge_batch),
     JsonKind(lambda document: True, judge_event),
 )
@@ -49,7 +51,7 @@ def verify_file(
     held: Held | None = None,
     tsa_roots: Roots | None = None,
 ) -> Verdicts:
-    """Judge a file: proof package, receipt, batch answer, C2SP tlog-proof or COSE receipt.
+    """Judge a file: proof package, receipt, batch answer, C2SP tlog-proof, COSE receipt or fork proof.
 
     `vkey` is the log's, from the verifier's own configuration; nothing in the file is trusted.
 

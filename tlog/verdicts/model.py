@@ -71,7 +71,8 @@ class Step:
 class Verdicts:
     """The four, and the two times: `claimed` by the log, `proven_by` the witnesses (None: neither).
 
-    `kind` is what the file was taken for; `steps` in the order in which they were taken.
+    `kind` is what the file was taken for; `steps` in the order in which they were taken. `fork`: the file
+    proves that the log lied, and how; then there is no entry to be judged, and nothing is verified.
     """
 
     integrity: Verdict
@@ -82,6 +83,7 @@ class Verdicts:
     proven_by: str | None = None
     kind: str = ""
     steps: tuple[Step, ...] = ()
+    fork: tuple[str, ...] = ()
 
     @property
     def verified(self) -> bool:
@@ -92,7 +94,9 @@ class Verdicts:
         return shown and all(verdict.verdict != FAIL for verdict in verdicts)
 
     def lines(self) -> list[str]:
-        """One line for each verdict."""
+        """One line for each verdict; of a fork proof, what it shows."""
+        if self.fork:
+            return [f"THE LOG LIED: {self.fork[0]}", *(f"  {line}" for line in self.fork[1:])]
         return [
             f"{name:<10} {verdict.verdict.upper():<10} {verdict.reason}"
             for name, verdict in self._named().items()
@@ -107,7 +111,8 @@ class Verdicts:
         times = {"claimed": self.claimed, "proven_by": self.proven_by}
         steps = [{"step": s.number, "outcome": s.outcome, "text": s.text} for s in self.steps]
         shown = {"verified": self.verified, **named, "time": {**named["time"], **times}}
-        return {**shown, "kind": self.kind, "steps": steps}
+        lied = {"log_lied": list(self.fork)} if self.fork else {}
+        return {**shown, "kind": self.kind, "steps": steps, **lied}
 
     def _named(self) -> dict[str, Verdict]:
         return {
