@@ -9,8 +9,8 @@ import asyncio
 import hashlib
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ import click
 from tlog.cli.verify import count, progress_bar
 from tlog.client.errors import Caught
 from tlog.client.fetch import Fetcher
+from tlog.client.fetch.audit import Progress
 from tlog.client.pins import Pins, state_directory
 from tlog.client.session import Identity, LogKey, attest, code_hash
 from tlog.client.transport import Transport
@@ -96,12 +97,7 @@ async def _verify(transport: Transport, pins: Pins, options: Options) -> Report:
     ) as fetcher:
         scope = await _scope(fetcher, log, options, access)
         state = _state(pins, log, scope.label, options.full)
-        with progress_bar("root log") as root, progress_bar("streams") as streams:
-            bars = {"root log": root, "streams": streams}
-
-            def progress(what: str, done: int, total: int) -> None:
-                bars[what](done, total)
-
+        with _bars() as progress:
             return await Verification(fetcher, log, pins, state, scope, progress=progress).run()
 
 
@@ -155,6 +151,21 @@ def _state(pins: Pins, log: Verifier, label: str | None, full: bool) -> FileStat
     state = FileState(path, log)
     state.note = FileState.note_in(path, log)
     return state
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    """One progress bar at a time, a new one for each thing that is done."""
+    with ExitStack() as stack:
+        shown: list[tuple[str, Callable[[int, int], None]]] = []
+
+        def progress(what: str, done: int, total: int) -> None:
+            if not shown or shown[-1][0] != what:
+                stack.close()
+                shown[:] = [(what, stack.enter_context(progress_bar(what)))]
+            shown[-1][1](done, total)
+
+        yield progress
 
 
 def _print(report: Report, options: Options, seconds: float) -> None:

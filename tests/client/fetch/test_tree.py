@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import aclosing
+
 import pytest
 
 from tests.client.fetch.tiled import ORIGIN, TiledLog, Tiles, counted
 from tests.paths import vectors
 from tests.reference import Reference
-from tlog.client.fetch import Fetcher, RemoteTree
+from tlog.client.fetch import Fetcher, RemoteTree, http
 from tlog.core.checkpoint import open_checkpoint
 from tlog.core.hashes import EMPTY_ROOT
 from tlog.core.note import parse_vkey
@@ -161,6 +164,39 @@ async def test_partial_tiles_that_are_gone(tiles: Tiles) -> None:
         log.lies["tile/0/001"] = flipped(tiles.resource("tile/0/001"), 0)
         with pytest.raises(RuleBroken, match=r"tile/0/001\.p/44 at leaf 256: tile: hash 0"):
             await RemoteTree(fetcher, 300, tiles.root(300)).leaf_hashes(0, 300)
+
+
+async def test_bundles_in_memory_are_few(tiles: Tiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many walk at once, and stop anywhere, no more are held than agreed, and nobody waits for ever."""
+    log = served(tiles)
+    held = most = 0
+    entries = Fetcher.entries
+
+    async def counted_entries(self: Fetcher, index: int, width: int = 256) -> list[bytes]:
+        nonlocal held, most
+        found = await entries(self, index, width)
+        held += 1
+        most = max(most, held)
+        return found
+
+    monkeypatch.setattr(Fetcher, "entries", counted_entries)
+
+    async def walk(tree: RemoteTree, stop: int) -> None:
+        nonlocal held
+        async with aclosing(tree.walk(0, 5000, entries=True)) as chunks:
+            async for chunk in chunks:
+                await asyncio.sleep(0)
+                held -= 1
+                if chunk.first >= stop:
+                    break
+
+    async with log.served(), Fetcher(log.url) as fetcher:
+        trees = [RemoteTree(fetcher, COUNT, tiles.root()) for _ in range(6)]
+        await asyncio.gather(*[walk(tree, 5000) for tree in trees])
+        assert (held, most <= http.BUNDLES) == (0, True)
+        await asyncio.gather(*[walk(tree, 300) for tree in trees])
+        for _ in range(http.BUNDLES):
+            await asyncio.wait_for(fetcher.slots.acquire(), 1)
 
 
 async def test_entries_that_need_a_token(tiles: Tiles) -> None:

@@ -23,6 +23,8 @@ from tlog.core.tiles import MAX_ENTRY_SIZE, TILE_WIDTH, TileRef, bundle_decode
 from tlog.errors import InvalidInput, Refused, TlogError, Unavailable
 
 ATTEMPTS = 4
+BUNDLES = 8
+"""Entry bundles, of at most 16 MiB each, that are held in memory for all who read entries through one fetcher."""
 LONGEST_WAIT = 30.0
 """Seconds: a longer Retry-After is not waited for, the caller is told instead."""
 _FIRST_WAIT = 0.2
@@ -64,6 +66,11 @@ class Fetcher:
         other.prefix = f"{self.prefix}{path}/"
         other._line = self._line
         return other
+
+    @property
+    def slots(self) -> asyncio.Semaphore:
+        """One for each bundle that may be held in memory: who reads ahead takes one for each."""
+        return self._line.slots
 
     async def checkpoint(self) -> bytes:
         """The newest signed note, at most 1 MiB; nothing of it is checked."""
@@ -131,6 +138,7 @@ class _Line:
             self._headers["Authorization"] = f"Bearer {token}"
         self._parallel = parallel
         self._free = asyncio.Semaphore(parallel)
+        self.slots = asyncio.Semaphore(BUNDLES)
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._session: aiohttp.ClientSession | None = None
 

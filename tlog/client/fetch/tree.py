@@ -38,7 +38,7 @@ from tlog.errors import InvalidInput, Refused, TlogError
 CACHED_TILES = 1024
 """Verified tiles kept, of 8 KiB each."""
 AHEAD = 8
-"""Tiles, and bundles of at most 16 MiB, that a walk reads ahead."""
+"""Tiles, and bundles as far as `http.BUNDLES` allows, that a walk reads ahead."""
 
 
 class Chunk(NamedTuple):
@@ -110,17 +110,29 @@ class RemoteTree:
             raise InvalidInput("out-of-range", "the tree has no such leaves")
         await self.check()
         ahead: deque[asyncio.Task[Chunk]] = deque()
+        slots, held = self._fetcher.slots, 0
         try:
             while lo < hi or ahead:
                 while lo < hi and len(ahead) < AHEAD:
+                    # Only the next chunk may wait for a slot: those who hold all of them each have their next one.
+                    if entries:
+                        if ahead and slots.locked():
+                            break
+                        await slots.acquire()
+                        held += 1
                     end = min(hi, (lo // TILE_WIDTH + 1) * TILE_WIDTH)
                     ahead.append(asyncio.create_task(self._chunk(lo, end, entries)))
                     lo = end
                 yield await ahead.popleft()
+                if entries:
+                    slots.release()
+                    held -= 1
         finally:
             for task in ahead:
                 task.cancel()
             await asyncio.gather(*ahead, return_exceptions=True)
+            for _ in range(held):
+                slots.release()
 
     async def nodes(self, nodes: Sequence[Node]) -> list[Hash]:
         """The hashes of complete subtrees, in the order of `nodes`."""
