@@ -67,6 +67,7 @@ PURE = ("tlog.errors", "tlog.core", "tlog.events", "tlog.verdicts", "witness.sta
 
 # Third-party package: who may import it.
 LIBRARIES = {
+    "aics_witness": ("conformance.peers.aics_feeder",),
     "aiohttp": (
         "tlog.client",
         "tlog.monitor",

@@ -7,10 +7,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from conformance.peers import readers, suites
+from conformance.peers import readers, suites, witnesses
 from conformance.peers.table import render
 
-PARTS = (readers.check, suites.check)
+PARTS = (readers.check, suites.check, witnesses.check)
 
 
 def main() -> int:

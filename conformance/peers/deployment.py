@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from conformance.peers.peer import Log, checkpoint_lines, get, vkey_under
+from conformance.peers.keys import vkey_under
+from conformance.peers.peer import Log, checkpoint_lines, get
 
 ORIGIN = "log.example.com"
 PUBLIC = "acme:prod:register"

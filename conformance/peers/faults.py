@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Iterable
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from conformance.faulty_proxy import FAULTS, FaultyProxy
+from conformance.peers.keys import sign
 from conformance.peers.peer import Log, Peer, checkpoint_lines
 
 SIGNED_LIE = "signed-lie"
 TILES = ("tile-byte-flipped", "stale-partial", SIGNED_LIE)
 ENTRIES = ("wrong-entry", "entry-missing")
 HEAD = ("forged-head",)
-
-
-def sign(skey: str, origin: str, size: int, root: bytes) -> bytes:
-    """A checkpoint under a log's own key (`PRIVATE+KEY+name+id+base64`, C2SP signed-note): true or not."""
-    seed = base64.b64decode(skey.split("+", 4)[4])[1:]
-    private = Ed25519PrivateKey.from_private_bytes(seed)
-    material = b"\x01" + private.public_key().public_bytes_raw()
-    key_id = hashlib.sha256(origin.encode() + b"\n" + material).digest()[:4]
-    text = f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n".encode()
-    line = base64.b64encode(key_id + private.sign(text)).decode()
-    return text + f"\n\u2014 {origin} {line}\n".encode()
 
 
 def notices(peer: Peer, log: Log, faults: Iterable[str], skey: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import http.client
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -76,13 +75,6 @@ class Peer(Protocol):
     def available(self) -> str: ...
 
     def run(self, log: Log) -> Result: ...
-
-
-def vkey_under(vkey: str, name: str) -> str:
-    """The same key under another name: a stream's key is the log's, named like the stream's origin (C2SP signed-note)."""
-    material = base64.b64decode(vkey.split("+", 2)[2])
-    key_id = hashlib.sha256(name.encode() + b"\n" + material).digest()[:4]
-    return f"{name}+{key_id.hex()}+{base64.b64encode(material).decode()}"
 
 
 def checkpoint_lines(note: bytes) -> tuple[str, int, bytes]:
