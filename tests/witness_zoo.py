@@ -175,4 +175,5 @@ def write_policy(path: Path, witnesses: list[Witness], quorum: int) -> None:
         f"witness w{n} {witness.signer.vkey} {witness.url}\n" for n, witness in enumerate(witnesses)
     ]
     members = " ".join(f"w{n}" for n in range(len(witnesses)))
-    path.write_text("".join(lines) + f"group q {quorum} {members}\nquorum q\n")
+    rule = f"group q {quorum} {members}\nquorum q\n" if witnesses else "quorum none\n"
+    path.write_text("".join(lines) + rule)
