@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from tests.cli.conftest import EVENTS, ORIGIN, PUBLIC, STREAM, Call, Served
+from tests.cli.lying_proxy import Lie, lying_proxy
 from tlog.cli.demo.processes import tlog
 from tlog.core.note import Signer, parse_skey, sign_note
 from tlog.core.wire import b64encode
@@ -172,3 +174,41 @@ def test_a_history_that_changed(call: Call, served: Served, tmp_path: Path) -> N
         assert answer.out.startswith("LIES: ")
         [evidence] = (tmp_path / "state").rglob(f"evidence/*-{what}-*")
         assert forged.decode().split("\n")[2] in evidence.read_text()
+
+
+def flip(at: int) -> Lie:
+    return lambda body: body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
+
+
+def test_a_server_that_lies_in_one_place(call: Call, served: Served) -> None:
+    """Each lie is named with its log, resource and rule, and ends with code 1; silence is no lie."""
+    private, public = f"/streams/{label_of(served, STREAM)}", f"/streams/{label_of(served, PUBLIC)}"
+    with urlopen(f"{served.url}/checkpoint") as note:
+        size = int(note.read().split(b"\n")[1])
+    tile, bundle = f"/tile/0/000.p/{EVENTS + 1}", f"/tile/entries/000.p/{size}"
+    lies: dict[str, tuple[str, Lie, int, str]] = {
+        "tile": (private + tile, flip(40), 1, "000.p/6: tile: "),
+        "root tile": (
+            f"/tile/0/000.p/{size}",
+            flip(40),
+            1,
+            f"000.p/{size} at leaf 1: tile: hash 1 ",
+        ),
+        "root entries": (bundle, flip(2), 1, f"entries/000.p/{size} at leaf 0: entry: "),
+        "entry": (public + "/tile/entries/000.p/1", flip(9), 1, "at leaf 0: entry: "),
+        "short tile": (private + tile, lambda body: body[:-1], 1, "malformed: "),
+        "no tile": (private + tile, lambda body: 404, 1, "withheld: "),
+        "forged": ("/checkpoint", flip(-2), 1, "checkpoint: "),
+        "stream": (public + "/checkpoint", flip(-2), 1, "checkpoint: "),
+        "silence": (private + tile, lambda body: 503, 4, ""),
+    }
+    told: dict[str, Lie] = {}
+    with lying_proxy(served.url, told) as url:
+        for name, (path, lie, code, named) in lies.items():
+            told.clear()
+            told[path] = lie
+            answer = call("verify", url, "--vkey", served.vkey, "--full")
+            assert answer.code == code, name
+            assert named in answer.out and ("LIES: " in answer.out) == (code == 1), name
+        told.clear()
+        assert call("verify", url, "--vkey", served.vkey).code == 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,6 +129,34 @@ async def test_a_run_that_ends_early_goes_on(
         del log.lies[log.under(PUBLIC, "tile/0/001.p/19")]
         report = await verify(log, tmp_path)
     assert (report.counts.root_leaves, report.counts.entries, report.again) == (3, 1, False)
+
+
+async def test_a_run_that_is_killed(tmp_path: Path) -> None:
+    """It leaves no half state: the next one verifies as if it had not been."""
+    log, reached = made(), asyncio.Event()
+    stalled = log.under(PUBLIC, "tile/entries/001.p/19")
+
+    async def stall(request: web.Request) -> web.Response:
+        reached.set()
+        await asyncio.sleep(60)
+        return web.Response()
+
+    command = [sys.executable, "-m", "tlog", "verify", "--vkey", SIGNER.vkey]
+    environment = {**os.environ, "TLOG_STATE": str(tmp_path)}
+    async with log.served():
+        for lie in (stall, None):
+            log.lies.pop(stalled, None)
+            if lie is not None:
+                log.lies[stalled] = lie
+            process = await asyncio.create_subprocess_exec(
+                *command, log.url, env=environment, stdout=asyncio.subprocess.PIPE
+            )
+            if lie is not None:
+                await asyncio.wait_for(reached.wait(), 60)
+                process.kill()
+            out, _ = await process.communicate()
+    assert process.returncode == 0
+    assert b"no earlier head is remembered" in out
 
 
 async def test_a_log_that_does_not_answer(tmp_path: Path) -> None:

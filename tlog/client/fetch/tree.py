@@ -235,9 +235,11 @@ class RemoteTree:
                         number = ref.index * TILE_WIDTH + place
                         detail = f"hash {place} is not that of the entry"
                         return self._broken("tile", detail, ref, number)
-        paths = ", ".join(self._edge_ref(level).path for level in edge) or "no tiles"
-        detail = f"the tiles at the right edge ({paths}) do not give the root of {self.size} leaves"
-        return RuleBroken("tile", detail, origin=self.origin)
+        paths = [self._edge_ref(level).path for level in edge]
+        names = ", ".join(paths) or "none"
+        detail = f"the tiles at the right edge ({names}) do not give the root of {self.size} leaves"
+        only = paths[0] if len(paths) == 1 else None
+        return RuleBroken("tile", detail, origin=self.origin, resource=only)
 
     async def _read(self, ref: TileRef) -> bytes:
         """The unverified hashes of a tile that must be there."""
