@@ -2,6 +2,11 @@
 # docker run --rm -v tlog:/data tlog init /data/log --origin log.example.com
 # docker run -d -p 8080:8080 -v tlog:/data tlog
 #
+# docker build -t witness --target witness .
+# docker run --rm -v witness:/data witness init /data/witness --name witness.example.org/w1
+# docker run -d --name witness -p 7380:7380 -v witness:/data witness
+# docker exec witness witness add-log /data/witness --url https://log.example.com --vkey VKEY
+#
 # Everything that pip installs is pinned by hash. To pin the base as well, name it by digest:
 # --build-arg PYTHON=python:3.12-slim@sha256:…
 ARG PYTHON=python:3.12-slim
@@ -27,6 +32,13 @@ ENV PATH=/opt/tlog/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
+
+FROM runtime AS witness
+EXPOSE 7380
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-c", \
+    "from http.client import HTTPConnection as C; c = C('127.0.0.1', 7380, timeout=4); c.request('GET', '/health'); raise SystemExit(c.getresponse().status != 200)"]
+ENTRYPOINT ["witness"]
+CMD ["serve", "/data/witness", "--listen", "0.0.0.0:7380"]
 
 # The last stage is what `docker build` makes without --target.
 FROM runtime AS log

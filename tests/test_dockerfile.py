@@ -18,6 +18,10 @@ import pytest
 
 from tests.paths import REPOSITORY
 
+# Stage, what it runs, its port.
+SERVERS = [("log", "tlog", "8080"), ("witness", "witness", "7380")]
+HEALTH = {"8080": "/api/v1/health", "7380": "/health"}
+
 PIN = re.compile(r"^([a-z0-9.-]+)==(\S+)(?: ; .*?)? \\$", re.MULTILINE)
 
 
@@ -58,13 +62,16 @@ def test_default_stage_is_the_log_and_every_base_is_the_argument() -> None:
     assert ("ARG", "PYTHON=python:3.12-slim") in instructions()
 
 
-def test_log_runs_as_nobody_in_particular() -> None:
-    user = last("log", "USER")
+@pytest.mark.parametrize(("stage", "program", "port"), SERVERS)
+def test_servers_run_as_nobody_in_particular(stage: str, program: str, port: str) -> None:
+    user = last(stage, "USER")
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user), "numeric, so that runAsNonRoot can be checked"
-    assert last("log", "VOLUME") == "/data"
-    assert last("log", "EXPOSE") == "8080"
-    assert json.loads(last("log", "ENTRYPOINT")) == ["tlog"]
-    assert json.loads(last("log", "CMD"))[-1] == "0.0.0.0:8080"
+    assert last(stage, "VOLUME") == "/data"
+    assert last(stage, "EXPOSE") == port
+    assert json.loads(last(stage, "ENTRYPOINT")) == [program]
+    command, directory, *listen = json.loads(last(stage, "CMD"))
+    assert (command, directory.rpartition("/")[0]) == ("serve", "/data")
+    assert listen == ["--listen", f"0.0.0.0:{port}"]
 
 
 def test_nothing_is_fetched_but_what_the_lock_pins() -> None:
@@ -110,10 +117,10 @@ def test_image_has_what_was_tested_and_all_that_it_needs() -> None:
 
 
 @contextmanager
-def _server(status: int) -> Iterator[int]:
+def _server(status: int, path: str) -> Iterator[int]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(status if self.path == "/api/v1/health" else 500)
+            self.send_response(status if self.path == path else 500)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -129,22 +136,25 @@ def _server(status: int) -> Iterator[int]:
             thread.join()
 
 
-def _health(port: int) -> int:
-    command = json.loads(last("log", "HEALTHCHECK").partition("CMD ")[2])
+def _health(stage: str, standard: str, port: int) -> int:
+    command = json.loads(last(stage, "HEALTHCHECK").partition("CMD ")[2])
     assert command[:2] == ["python", "-c"]
-    assert command[2].count("8080") == 1
-    code = command[2].replace("8080", str(port))
+    assert command[2].count(standard) == 1
+    code = command[2].replace(standard, str(port))
     environ = {**os.environ, "http_proxy": "http://127.0.0.1:9"}
     run = [sys.executable, "-c", code]
     return subprocess.run(run, env=environ, capture_output=True, check=False).returncode
 
 
-def test_health_check_tells_a_healthy_server_from_another() -> None:
-    with _server(200) as port:
-        assert _health(port) == 0
-    assert _health(port) != 0
-    with _server(503) as port:
-        assert _health(port) != 0
+@pytest.mark.parametrize(("stage", "_program", "standard"), SERVERS)
+def test_health_check_tells_a_healthy_server_from_another(
+    stage: str, _program: str, standard: str
+) -> None:
+    with _server(200, HEALTH[standard]) as port:
+        assert _health(stage, standard, port) == 0
+    assert _health(stage, standard, port) != 0
+    with _server(503, HEALTH[standard]) as port:
+        assert _health(stage, standard, port) != 0
 
 
 @pytest.mark.slow
@@ -175,9 +185,10 @@ def test_installed_package_is_whole(tmp_path: Path) -> None:
         text=True,
     )
     assert where.stdout.strip() == str(tmp_path / "tlog" / "__init__.py")
-    entry = json.loads(last("log", "ENTRYPOINT"))
-    run = [sys.executable, str(tmp_path / "bin" / entry[0]), "--help"]
-    shown = subprocess.run(
-        run, cwd=tmp_path, env=environ, check=True, capture_output=True, text=True
-    )
-    assert "serve" in shown.stdout
+    for stage, _, _ in SERVERS:
+        entry = json.loads(last(stage, "ENTRYPOINT"))
+        run = [sys.executable, str(tmp_path / "bin" / entry[0]), "--help"]
+        shown = subprocess.run(
+            run, cwd=tmp_path, env=environ, check=True, capture_output=True, text=True
+        )
+        assert "serve" in shown.stdout

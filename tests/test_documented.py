@@ -140,6 +140,7 @@ def test_what_the_reader_is_told_to_type(tmp_path: Path) -> None:
     home.mkdir()
     (home / "conformance").symlink_to(REPOSITORY / "conformance")
     text = "\n".join(scripts()).replace("127.0.0.1:8080", f"127.0.0.1:{_free_port()}")
+    text = text.replace("127.0.0.1:7380", f"127.0.0.1:{_free_port()}")
     script = tmp_path / "script.sh"
     script.write_text(f"set -euo pipefail\ntrap 'kill $(jobs -p); wait' EXIT\n{text}")
 
@@ -153,6 +154,8 @@ def test_what_the_reader_is_told_to_type(tmp_path: Path) -> None:
     assert re.search(r"^acme:prod:credit-scorer: verified, 3 entries$", done.stdout, re.M)
     assert "is signed, is this stream's" in done.stdout
     assert "There is no guard" in done.stderr  # of the backup
+    # The witness's line alone, and below the log's in what it publishes.
+    assert len(re.findall("^— witness.example.org/w1 ", done.stdout, re.M)) == 2
 
 
 def _check_hashes(output: str) -> None:
@@ -169,7 +172,7 @@ def _environment(tmp_path: Path) -> dict[str, str]:
     """A reader's shell: `tlog` and `python3` of the virtual environment are found first, nothing is configured."""
     tools = tmp_path / "bin"
     tools.mkdir()
-    for name, command in (("tlog", "-m tlog"), ("python3", "")):
+    for name, command in (("tlog", "-m tlog"), ("witness", "-m witness"), ("python3", "")):
         tool = tools / name
         tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
         tool.chmod(0o755)

@@ -108,7 +108,9 @@ def test_settings_from_the_environment(directory: Path) -> None:
     assert settings.max_waiting == 5
     text = (directory / config.FILE).read_text()
     assert all(f"\n#{name} = " in text for name in config.SETTINGS if name != "name")
-    (directory / config.FILE).write_text(re.sub(r"(?m)^#(\w+ = )", r"\1", text))
+    shown = [re.search(rf"(?m)^#({name} = .*)$", text) for name in config.SETTINGS]
+    lines = [f'name = "{NAME}"', *[found[1] for found in shown if found]]
+    (directory / config.FILE).write_text("\n".join(lines))
     assert config.load(directory, {}) == config.Config(NAME)
     with pytest.raises(InvalidInput, match="witness init"):
         config.load(directory / "nowhere", {})
