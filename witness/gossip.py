@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Awaitable, Iterable
 
+from tlog.core.fork import MAX_DOCUMENT
 from tlog.errors import TlogError
 from witness.evidence import CONFLICT, FORK
 from witness.offload import off_loop
@@ -56,8 +57,9 @@ class Gossip:
                     await self.round()
                 else:
                     await self.pushed()
-            except TlogError as error:
-                logger.error("gossip failed: %s", error.detail)
+            except Exception as error:
+                # Whatever it is: a witness that stops to listen without a word is worse than one that complains.
+                logger.critical("gossip failed; it goes on", exc_info=error)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.watch.news.wait(), max(0.0, due - time.monotonic()))
 
@@ -114,9 +116,9 @@ class Gossip:
             while ids or not only_forks:
                 await self.peers.push(url, message)
                 told |= set(ids)
-                if len(ids) < MAX_FORKS:
-                    return
                 message, ids = await off_loop(self._news, told)
+                if not ids:
+                    return
 
         await asyncio.gather(*[_tried(one(url), url) for url in self.peers.urls])
 
@@ -125,10 +127,13 @@ class Gossip:
         return Message(self._notes(), (), tuple(identifier for identifier, _ in self._forks()))
 
     def _news(self, told: Iterable[str]) -> tuple[Message, list[str]]:
-        fresh = [(one, document) for one, document in self._forks() if one not in set(told)]
-        fresh = fresh[:MAX_FORKS]
-        forks = tuple(document for _, document in fresh)
-        return Message(self._notes(), forks), [identifier for identifier, _ in fresh]
+        known, room = set(told), MAX_DOCUMENT
+        fresh: list[tuple[str, bytes]] = []
+        for identifier, document in self._forks():
+            if identifier not in known and len(fresh) < MAX_FORKS and len(document) <= room:
+                fresh.append((identifier, document))
+                room -= len(document)
+        return Message(self._notes(), tuple(one for _, one in fresh)), [one for one, _ in fresh]
 
     def _notes(self) -> tuple[bytes, ...]:
         """Those first that wait for somebody who can compare them."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from witness.gossip import Gossip
 from witness.lookout import Looked
 from witness.rows import LatestRow, LogRow
 from witness.service import Service
@@ -59,6 +60,7 @@ class Metrics:
     def observe(self, service: Service) -> None:
         """Report the state of `service` with every scrape."""
         self.registry.register(_State(service))
+        self.registry.register(GossipFigures(service.gossip))
 
     def committed(self, requests: int, seconds: float) -> None:
         """A batch was committed."""
@@ -117,3 +119,32 @@ class _State(Collector):
             time.add_metric([row.origin], row.time)
         yield size
         yield time
+
+
+class GossipFigures(Collector):
+    """What gossip has seen, asked for at the time of the scrape."""
+
+    def __init__(self, gossip: Gossip) -> None:
+        self._gossip = gossip
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        """Counters and gauges."""
+        watch = self._gossip.watch
+        for name, count, text in (
+            ("gossip_rounds", self._gossip.rounds, "Rounds over what logs publish and peers know."),
+            ("gossip_notes", watch.looked_at, "Notes that a configured log signed."),
+            ("gossip_dropped", watch.dropped, "Notes and proofs that did not count."),
+        ):
+            yield CounterMetricFamily(f"witness_{name}", text, value=count)
+        waiting = len(watch.waiting())
+        open_ = sum(not row.resolved for row in watch.evidence.all())
+        for name, value, text in (
+            ("gossip_unread_pages", self._gossip.unread, "Not answered in the last round."),
+            ("gossip_waiting_heads", waiting, "Signed heads that could not be compared yet."),
+            ("open_evidence", open_, "Evidence against logs that is not resolved."),
+        ):
+            yield GaugeMetricFamily(f"witness_{name}", text, value=value)
+        alarms = CounterMetricFamily("witness_alarms", "Alarms by kind.", labels=["kind"])
+        for kind, times in watch.alarms.counts.items():
+            alarms.add_metric([kind], times)
+        yield alarms

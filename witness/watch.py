@@ -133,19 +133,22 @@ class Watch:
         found = []
         for data in notes:
             signed = open_signed(data, self.store.log)
-            if signed is None or self._halted(signed):
+            if signed is None:
                 continue
             origin = signed.head.origin
             rows = (self.notes.newest(origin), self.store.latest(origin))
-            found.append((signed, [Signed.of(signed.log, row) for row in rows if row is not None]))
+            known = [Signed.of(signed.log, row) for row in rows if row is not None]
+            if not self._halted(signed, known):
+                found.append((signed, known))
         return found
 
-    def _halted(self, signed: Signed) -> bool:
-        """Whether the log is frozen, or the operator has settled what this head shows."""
+    def _halted(self, signed: Signed, known: list[Signed]) -> bool:
+        """Whether the log is frozen, or the operator has settled what this head shows: then only ours counts."""
         with self.store.read() as txn:
             if self.store.frozen(txn, signed.head.origin) is not None:
                 return True
-        return signed.place in self.evidence.settled(signed.log.origin)
+        ours = any(signed.place == one.place for one in known)
+        return not ours and signed.place in self.evidence.settled(signed.log.origin)
 
     async def _consider(self, signed: Signed, known: list[Signed], source: str) -> None:
         """Another root for a size that is known is a fork; what is new waits for the log's tiles."""

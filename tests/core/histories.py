@@ -78,7 +78,7 @@ class History:
         self.root.leaves.append(leaf_hash(leaf))
         return len(self.leaves) - 1
 
-    def head(self, label: str, size: int | None = None) -> Checkpoint:
+    def head(self, label: str = "", size: int | None = None) -> Checkpoint:
         """The head of a stream; with label "" of the root log."""
         tree = self.streams[label] if label else self.root
         count = len(tree.leaves) if size is None else size
