@@ -7,10 +7,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from conformance.peers import readers, suites, witnesses
+from conformance.peers import growth, readers, scitt_cose, suites, tlog_proofs, witnesses
 from conformance.peers.table import render
 
-PARTS = (readers.check, suites.check, witnesses.check)
+PARTS = (
+    readers.check,
+    growth.check,
+    suites.check,
+    witnesses.check,
+    tlog_proofs.check,
+    scitt_cose.check,
+)
 
 
 def main() -> int:
