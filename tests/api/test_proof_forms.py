@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.api.deployment import EVENT, ORIGIN, STREAM, Answer, Site
+from tests.api.deployment import EVENT, ORIGIN, STREAM, Answer, Keys, Site, serve
 from tlog.core.checkpoint import Checkpoint
 from tlog.core.cose import (
     MEDIA_TYPE,
@@ -15,9 +17,11 @@ from tlog.core.cose import (
     verify_consistency_receipt,
     verify_inclusion_receipt,
 )
+from tlog.core.cosignature import CosignatureSigner
 from tlog.core.hashes import leaf_hash
 from tlog.core.note import Verifier
 from tlog.core.package import verify_package
+from tlog.core.policy import parse_policy
 from tlog.core.tlog_proof import parse_proof, verify_head_proof, verify_proof
 
 COSE = {"Accept": "application/cose"}
@@ -81,6 +85,34 @@ async def test_forms_are_the_same_for_ever(site: Site) -> None:
     before = [(await proof(site, event_id, *form)).body for form in forms]
     await site.batch([EVENT] * 5)
     assert [(await proof(site, event_id, *form)).body for form in forms] == before
+
+
+async def test_the_first_witnessed_root(template: tuple[Path, Keys], directory: Path) -> None:
+    """With a policy a proof stands under the first published root that its quorum has cosigned."""
+    witness = CosignatureSigner("witness.example.org/w1", bytes(32))
+    (directory / "policy").write_text(f"witness w1 {witness.vkey} http://127.0.0.1:9/\nquorum w1\n")
+    async with serve(directory, template[1], witness_policy="policy") as site:
+        event_id = (await site.record())["event_id"]
+        answer = await proof(site, event_id, "application/json", "?wait=published")
+        early = verify_package(answer.json(), site.verifier).root
+        assert early is not None
+        later = (await site.record())["event_id"]
+        answer = await proof(site, later, "application/json", "?wait=published")
+        root = answer.json()["root"]
+        note = root["checkpoint"].encode()
+        assert root["tree_size"] > early.size
+        line = witness.at(1_800_000_000).sign_line(note.partition(b"\n\n")[0] + b"\n")
+        site.log.sequencer.keep(root["tree_size"], note + line)
+        policy = parse_policy(f"witness w1 {witness.vkey}\nquorum w1\n".encode())
+        for _ in range(500):
+            package = (await proof(site, event_id, "*/*")).json()
+            if package["root"]["tree_size"] != early.size:
+                break
+            await asyncio.sleep(0.02)
+        assert verify_package(package, site.verifier, policy).proven_at == 1_800_000_000
+        head = await proof(site, event_id, "*/*", "?part=head")
+        _, shown, _ = verify_head_proof(parse_proof(head.body), site.verifier, policy)
+        assert shown.size == root["tree_size"]
 
 
 async def test_a_part_is_text(site: Site) -> None:
