@@ -36,6 +36,7 @@ class Member:
         self.witness = Witness(directory)
         self.metrics = Metrics()
         self.service = make_service(self.witness, self.metrics, asyncio.Event())
+        self.metrics.observe(self.service)
         self.runner = make_runner(self.service, self.metrics)
         self.url = ""
         self.tasks: list[asyncio.Task[None]] = []
