@@ -15,6 +15,7 @@ import msgspec
 
 from tlog.core.keys import check_name
 from tlog.errors import InvalidInput
+from witness.tsa import TsaConfig
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,8 +34,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     #: Path of the guard file, relative to DIR. Put it on another disk than the store if you can.
     guard: str = "guard"
-    #: URL prefixes of other witnesses, and of public copies of this one's pages, asked for `<hash>/checkpoint`:
-    #: a cosignature of ours in there that the store does not know shows that the store was rolled back.
+    #: URL prefixes of other witnesses, to gossip with, and of public copies of this one's pages, all asked for
+    #: `<hash>/checkpoint`: a cosignature of ours in there that the store does not know shows that it was rolled back.
     peers: tuple[str, ...] = ()
     #: Seconds between two looks at what was published of our own cosignatures.
     check_interval: float = 60.0
@@ -54,13 +55,33 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gossip_rate: float = 20.0
     #: Seconds for which a log may fail to show the tiles of a head that it signed before that is an alarm.
     gossip_patience: float = 60.0
+    #: Seconds between two looks at a log that is audited; 0: logs are not audited.
+    audit_interval: float = 1.0
+    #: Seconds that one request of the audit may take.
+    audit_timeout: float = 10.0
+    #: Requests to one log at once.
+    audit_parallel: int = 8
+    #: Seconds for which a log may be unreachable, withhold what it signed, or show nothing new, before that is an alarm.
+    audit_patience: float = 30.0
+    #: Seconds without a checkpoint from a log that sent some before, after which it counts as showing nothing new.
+    audit_heartbeat: float = 90.0
+    #: Seconds that `/audited/add-checkpoint` waits for the audit.
+    audit_wait: float = 5.0
+    #: Seconds between two timestamps of a log that has grown; each day from 00:01 UTC there is one in any case.
+    anchor_interval: float = 86_400.0
+    #: Seconds that a timestamp authority, or a log that is given an anchor, may take to answer.
+    tsa_timeout: float = 30.0
     #: URL to which alarms are posted; empty: they are only logged, counted and shown.
     webhook: str = ""
     #: Secret that signs those messages (Standard Webhooks, HMAC-SHA256); empty: they are not signed.
     webhook_secret: str = ""
     #: Form of the log lines on standard error: text or json.
     log_format: str = "text"
+    #: Timestamp authorities (RFC 3161) that stamp what was cosigned: one `[[tsa]]` table each, at the end of the file.
+    tsa: tuple[TsaConfig, ...] = ()
 
+
+_MAY_BE_ZERO = frozenset({"min_free_disk", "audit_interval"})
 
 SETTINGS = tuple(Config.__struct_fields__)
 
@@ -83,7 +104,7 @@ def load(directory: Path, environ: Mapping[str, str]) -> Config:
     defaults = {info.name: info.default for info in msgspec.structs.fields(Config)}
     for name in SETTINGS:
         text = environ.get(f"WITNESS_{name.upper()}")
-        if text is not None:
+        if text is not None and name != "tsa":
             values[name] = text.split() if isinstance(defaults[name], tuple) else text
     try:
         return check(msgspec.convert(values, Config, strict=False))
@@ -98,13 +119,18 @@ def check(config: Config) -> Config:
         if not isinstance(value, int | float):
             continue
         # A limit of nothing, or of NaN, would refuse everything or let everything through.
-        least = 0.0 if name == "min_free_disk" else math.ulp(0.0)
+        least = 0.0 if name in _MAY_BE_ZERO else math.ulp(0.0)
         if not least <= value < math.inf:
             raise InvalidInput("config", f"{name} must be a positive number, not {value}")
     for url in config.peers:
         check_url(url)
     if config.webhook:
         check_url(config.webhook)
+    for tsa in config.tsa:
+        for url in (tsa.url, *tsa.crls):
+            check_url(url)
+    if len({tsa.name for tsa in config.tsa}) != len(config.tsa):
+        raise InvalidInput("config", "two tsa tables have one name")
     if config.log_format not in {"text", "json"}:
         raise InvalidInput("config", f"log_format is text or json, not {config.log_format!r}")
     return config
@@ -144,7 +170,16 @@ def render(name: str) -> str:
     lines += [
         f"#{setting} = {_toml(value)}" for setting, value in defaults.items() if setting != "name"
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + _TSA
+
+
+_TSA = """
+# A timestamp authority; as many tables as you like.
+# [[tsa]]
+# name = "example"
+# url = "https://tsa.example.org/"
+# roots = "tsa.example.org.pem"
+"""
 
 
 def _toml(value: object) -> str:

@@ -35,7 +35,19 @@ from witness.rows import (
     whole_log,
 )
 
-DATABASES = ("meta", "logs", "latest", "frozen", "holds", "notes", "evidence")
+DATABASES = (
+    "meta",
+    "logs",
+    "latest",
+    "frozen",
+    "holds",
+    "notes",
+    "evidence",
+    "audits",
+    "audit_streams",
+    "anchors",
+    "anchor_queue",
+)
 MAP_SIZE = 64 << 30  # sparse: address space, not disk
 _MAX_DATABASES = 64
 _PAGE = 4096

@@ -228,8 +228,7 @@ class AuditClient:
             day = Date.fromisoformat(str(date)).isoformat()
         except ValueError:
             raise InvalidInput("invalid-value", f"{date!r} is no date like 2026-03-20") from None
-        anchor: Anchor = convert(await self._link.get(f"/api/v1/anchor/{day}"), Anchor)
-        return anchor
+        return convert(await self._link.get(f"/api/v1/anchor/{day}"), Anchor)
 
     async def get_event(self, event_id: str) -> Event:
         """A recorded event with its payload, as the log shows it.

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import orjson
@@ -23,6 +23,8 @@ from tlog.core.policy import parse_policy
 from tlog.core.proofs import inclusion_proof
 from tlog.core.wire import b64decode, b64encode
 from tlog.verdicts import Verdicts, verify_document
+
+T = TypeVar("T")
 
 
 class EventClass(str, Enum):
@@ -250,7 +252,7 @@ class Proof(Document):
         return f"<Proof of {self.raw.get('event_id')}>"
 
 
-def convert(document: dict[str, Any], kind: type[Any]) -> Any:
+def convert(document: dict[str, Any], kind: type[T]) -> T:
     """A result from the log's JSON; members that it does not know are passed over. Raises BadAnswer."""
     try:
         return msgspec.convert(document, kind)

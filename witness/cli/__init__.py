@@ -19,7 +19,7 @@ from tlog.errors import (
     Unavailable,
     VerificationError,
 )
-from witness.cli import admin, doubt, evidence, serve
+from witness.cli import admin, anchor, doubt, evidence, serve
 from witness.version import VERSION
 
 FAULT = 70
@@ -28,7 +28,10 @@ PIPE_CLOSED = 141
 
 CODES = {VerificationError: 1, CorruptStore: 1, InvalidInput: 2, Refused: 3, Unavailable: 4}
 # What the client alone does not install.
-_PACKAGES = ("lmdb", "msgpack", "prometheus_client", "pymerkle", "tomli", "uvloop")
+_PACKAGES = (
+    *("lmdb", "msgpack", "prometheus_client", "pymerkle", "tomli", "uvloop"),
+    *("rfc3161_client", "rfc3161ng"),
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -48,7 +51,7 @@ def cli() -> None:
     """
 
 
-for command in (*admin.COMMANDS, serve.serve, *doubt.COMMANDS, *evidence.COMMANDS):
+for command in (*admin.COMMANDS, serve.serve, *doubt.COMMANDS, *evidence.COMMANDS, anchor.anchor):
     cli.add_command(command)
 
 
