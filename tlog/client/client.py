@@ -193,7 +193,7 @@ class AuditClient:
     async def get_proof(self, event_id: str, wait: str | None = None) -> Proof:
         """The proof package of an event, verified under the log's key; it never holds payload data.
 
-        `wait`: "published" waits until a published root covers the event; else `root` may be missing.
+        `wait`: "published" or "witnessed" waits until such a root covers the event; else `root` may be missing.
 
         Raises:
             Refused: there is no such event.  Unavailable: not published within `timeout`.
