@@ -29,7 +29,7 @@ tokens               -> keys core errors
 accounts             -> tokens keys store.rows cache core errors
 sequencer.guard      -> errors
 signers              -> sequencer.guard core errors
-sequencer            -> signers store events core errors
+sequencer            -> signers store events cache core errors
 trees                -> sequencer store core errors
 published            -> store core errors
 reader               -> published trees sequencer store core errors

@@ -11,6 +11,7 @@ from tests.harness import STREAM, Clock, TestLog, new_log
 from tlog.errors import CorruptStore, Refused
 from tlog.log import now_ms
 from tlog.sequencer import commit as commit_module
+from tlog.sequencer import loop as loop_module
 from tlog.sequencer import state as state_module
 from tlog.sequencer.batch import Placed, Replayed
 from tlog.store import layout
@@ -93,6 +94,89 @@ def test_idle_streams_and_producers_leave_memory(
         for name in names:
             assert log.log.source.view(log.log.reader.number(name)).size == 4
             log.append([log.prepare(name, **producer("p", 1))])
+        log.check()
+
+
+def test_streams_with_long_tails_leave_memory_sooner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What counts is what a stream holds: bytes after its last full tile."""
+    monkeypatch.setattr(state_module, "MAX_IDLE_BYTES", 40_000)
+    new_log(tmp_path / "log")
+    with TestLog(tmp_path / "log") as log:
+        for n in range(10):
+            log.append([log.prepare(f"acme:prod:s{n}")])
+        assert len(log.log.states.views) == 11
+        log.append([log.prepare("acme:prod:s9") for _ in range(200)])
+        assert len(log.log.states.views) == 7
+        log.check()
+
+
+def test_a_resting_streams_view_is_made_once_for_each_of_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is shown a tree that is no longer the newest, and nobody makes it twice."""
+    monkeypatch.setattr(state_module, "MAX_IDLE_STREAMS", 1)
+    new_log(tmp_path / "log")
+    with TestLog(tmp_path / "log") as log:
+        for count in (1, 2, 300, 1):
+            log.append([log.prepare() for _ in range(count)])
+            log.append([log.prepare("acme:prod:another")])
+            number = log.log.reader.number(STREAM)
+            assert number not in log.log.states.views
+            view = log.log.source.view(number)
+            assert log.log.source.view(number) is view
+            assert log.log.reader.stream_head(number)[0].root == view.root
+        assert view.size == 305
+
+
+def test_a_commit_is_not_seen_before_it_is_signed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep writes the row of a stream that rested; until the head is public, readers see the stream as it was."""
+    monkeypatch.setattr(state_module, "MAX_IDLE_STREAMS", 1)
+    new_log(tmp_path / "log")
+    seen: list[int] = []
+    with TestLog(tmp_path / "log") as log:
+        log.append([log.prepare()])
+        log.append([log.prepare("acme:prod:another")])
+        number = log.log.reader.number(STREAM)
+        assert number not in log.log.states.views
+
+        def look(*_: object) -> bytes:
+            seen.append(log.log.source.view(number).size)
+            return sign(*_)  # type: ignore[arg-type]
+
+        sign = loop_module.sign_commit
+        monkeypatch.setattr(loop_module, "sign_commit", look)
+        log.append([log.prepare()])
+        assert seen == [2]
+        assert log.log.source.view(number).size == 3
+
+
+def test_what_a_start_would_append_again_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commits of many events are swept sooner than commits of few, after a restart too."""
+    monkeypatch.setattr(commit_module, "SWEEP_EVERY", 256)
+    monkeypatch.setattr(commit_module, "SWEEP_LEAVES", 100)
+    new_log(tmp_path / "log")
+
+    def behind(log: TestLog) -> int:
+        row = log.log.store.commit_row()
+        assert row is not None
+        return row.number - row.swept
+
+    with TestLog(tmp_path / "log") as log:
+        log.append([log.prepare()])
+        before = behind(log)
+        log.append([log.prepare() for _ in range(60)])
+        assert behind(log) == before + 1
+    with TestLog(tmp_path / "log") as log:
+        log.append([log.prepare() for _ in range(60)])
+        assert behind(log) == 0
+        log.append([log.prepare() for _ in range(60)])
+        assert behind(log) == 1
         log.check()
 
 

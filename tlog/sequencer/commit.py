@@ -23,8 +23,10 @@ from tlog.store import layout
 from tlog.store.environment import LogStore, put_commit_row, put_stream_row
 from tlog.store.layout import CommitRow
 
+# Rows are swept when one of these is reached: commits, rows, and leaves that a start after a crash would append again.
 SWEEP_EVERY = 256
 SWEEP_DIRTY = 8192
+SWEEP_LEAVES = 32_768
 
 
 def write_commit(
@@ -33,7 +35,11 @@ def write_commit(
     """Make `draft` durable and guarded; the new commit row. Any exception means: unknown, stop."""
     chunks = draft.chunks()
     next_chunk = draft.first_chunk + len(chunks)
-    sweep = draft.number - previous.swept >= SWEEP_EVERY or states.dirty >= SWEEP_DIRTY
+    sweep = (
+        draft.number - previous.swept >= SWEEP_EVERY
+        or states.dirty >= SWEEP_DIRTY
+        or states.unswept >= SWEEP_LEAVES
+    )
     chain = chain_heads(previous.chain, draft.number, draft.bodies, draft.root.body())
     row = CommitRow(
         number=draft.number,

@@ -183,6 +183,7 @@ class Draft:
                 self._append(root, body, self._writer.add(record))
         root.edge.append(self._leaves[layout.ROOT_LOG])
         self.root = Checkpoint(self.root.origin, root.size, root.edge.root())
+        self._states.unswept += sum(map(len, self._leaves.values()))
         self._checkpoints = dict(zip(streams, checkpoints, strict=True))
 
     def prove_head(self, number: int) -> None:

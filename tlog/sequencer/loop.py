@@ -246,6 +246,7 @@ class Sequencer:
         states.publish([layout.ROOT_LOG])
         self.head = Head(draft.number, ms, draft.root, note)
         states.publish(draft.touched)
+        states.rest()
         self.committed_events += sum(event is not None for new in placed for event in new)
         committed = Committed(draft.number, ms, draft.root, note, draft.heads)
         return [

@@ -2,32 +2,38 @@
 
 Owner: the writer thread. Other threads see only `views`, whose values are immutable and replaced whole after a commit.
 Rows are kept dirty and swept into LMDB in key order every so often; replaying the journal since the sweep restores them.
+A stream in memory has a view, so nobody looks at the row of one that a commit is about to change. A stream that *rests* is
+only in LMDB; its row says when a view that was made of it is still true.
 """
 
 from __future__ import annotations
 
-import hashlib
-from bisect import bisect_right
+import threading
 from collections import Counter
 from typing import Any, NamedTuple
 
 import msgspec
 
+from tlog.cache import Cache
 from tlog.core.hashes import Hash, leaf_hash
 from tlog.core.merkle import Edge
 from tlog.errors import CorruptStore
+from tlog.sequencer.producers import ProducerState, find_in_pages, find_run, producer_key
 from tlog.store import layout
 from tlog.store.environment import LogStore
-from tlog.store.layout import ProducerRow, Run, StateRow, StreamRow
+from tlog.store.layout import ProducerRow, StateRow, StreamRow
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_state = msgspec.msgpack.Decoder(StateRow).decode
 _decode_producer = msgspec.msgpack.Decoder(ProducerRow).decode
-_decode_runs = msgspec.msgpack.Decoder(list[Run]).decode
 
-# Streams whose edges stay in memory after a sweep: about 4 KiB each.
-MAX_IDLE_STREAMS = 20_000
-_MAX_RUNS = 2 * layout.RUNS_PER_PAGE
+# What stays in memory after a sweep: at most so many streams, and about so many bytes of them. A stream takes 1 KiB, and
+# 225 bytes for each leaf after its last full tile.
+MAX_IDLE_STREAMS = 50_000
+MAX_IDLE_BYTES = 192 << 20
+_STREAM_BYTES = 1024
+_LEAF_BYTES = 225
+_RESTING_VIEWS = 4096  # up to 10 KiB each
 _DAY_MS = 86_400_000
 
 
@@ -93,39 +99,6 @@ def load_edge(store: LogStore, txn: Any, number: int, size: int, tail: list[int]
     return Edge.load(size, read)
 
 
-class ProducerState:
-    """Which leaves a producer's sequences stand at: runs in memory, older ones in pages."""
-
-    __slots__ = ("last", "producer_id", "runs", "spill")
-
-    def __init__(self, producer_id: str, last: int, runs: list[Run]) -> None:
-        self.producer_id = producer_id
-        self.last = last
-        self.runs = runs
-        self.spill: list[list[Run]] = []
-
-    def add(self, leaf: int) -> None:
-        """The next sequence stands at `leaf`."""
-        self.last += 1
-        if self.runs:
-            first, start, length = self.runs[-1]
-            if start + length == leaf:
-                self.runs[-1] = Run(first, start, length + 1)
-                return
-        self.runs.append(Run(self.last, leaf, 1))
-        if len(self.runs) >= _MAX_RUNS:
-            self.spill.append(self.runs[: layout.RUNS_PER_PAGE])
-            self.runs = self.runs[layout.RUNS_PER_PAGE :]
-
-
-def _find_run(runs: list[Run], sequence: int) -> int | None:
-    at = bisect_right(runs, sequence, key=lambda run: run.first) - 1
-    if at < 0:
-        return None
-    run = runs[at]
-    return run.leaf + sequence - run.first if sequence < run.first + run.length else None
-
-
 class States:
     """All streams: names for all of them, edges for those in use."""
 
@@ -142,7 +115,10 @@ class States:
         self._dirty_producers: set[tuple[int, str]] = set()
         self._requests: dict[tuple[int, bytes], tuple[int, int]] = {}
         self._oldest_request_day = 0
+        self.unswept = 0  # leaves, the root log's included, that recovery would append again
         self.views: dict[int, StreamView] = {}
+        self._resting_lock = threading.Lock()
+        self._resting: Cache[int, tuple[bytes, StreamView]] = Cache(_RESTING_VIEWS)
 
     def add_row(self, number: int, row: StreamRow) -> None:
         """A stream that exists from now on."""
@@ -160,31 +136,49 @@ class States:
         self._dirty.add(number)
         state = self._hot.get(number)
         if state is None:
-            state = self._hot[number] = self._load(number)
+            with self._store.read() as txn:
+                state = self._load(txn, number, self._row(txn, number))
+            # The next commit may sweep this row before it is signed: nobody must see it by then.
+            self.views[number] = state.view()
+            self._hot[number] = state
         return state
 
-    def _load(self, number: int) -> StreamState:
-        with self._store.read() as txn:
-            data = txn.get(layout.u32(number), db=self._store.db["states"])
-            if data is None:
-                return StreamState(number, 0, "sha256:" + "0" * 64, 0, 0, [], Edge())
-            row = _decode_state(data)
-            tail = layout.decode_positions(row.tail)
-            edge = load_edge(self._store, txn, number, row.size, tail)
+    def _row(self, txn: Any, number: int) -> Any:
+        return txn.get(layout.u32(number), db=self._store.db["states"])
+
+    def _load(self, txn: Any, number: int, data: Any) -> StreamState:
+        if data is None:
+            return StreamState(number, 0, "sha256:" + "0" * 64, 0, 0, [], Edge())
+        row = _decode_state(data)
+        tail = layout.decode_positions(row.tail)
+        edge = load_edge(self._store, txn, number, row.size, tail)
         previous = "sha256:" + row.previous.hex()
         return StreamState(number, row.size, previous, row.ms, row.root_leaf, tail, edge)
 
     def publish(self, numbers: list[int]) -> None:
-        """Let other threads see the streams just committed; one that was swept out is seen by its row."""
+        """Let other threads see the streams just committed."""
         for number in numbers:
-            state = self._hot.get(number)
-            if state is not None:
-                self.views[number] = state.view()
+            self.views[number] = self._hot[number].view()
 
     def view(self, number: int) -> StreamView:
-        """The newest committed picture of a stream; may be called from any thread."""
+        """The newest committed picture of a stream; may be called from any thread. HOT."""
         view = self.views.get(number)
-        return view if view is not None else self._load(number).view()
+        return view if view is not None else self._resting_view(number)
+
+    def _resting_view(self, number: int) -> StreamView:
+        with self._store.read() as txn:
+            data = self._row(txn, number)
+            with self._resting_lock:
+                known = self._resting.find(number)
+            # Made of the same row, it is the same: a stream of this size and time has one tree.
+            if known is not None and known[0] == data:
+                return known[1]
+            view = self._load(txn, number, data).view()
+            if data is not None:
+                with self._resting_lock:
+                    self._resting.put(number, (bytes(data), view))
+        # Loaded by the writer before the row was read, it may be the row of a commit that is not signed yet.
+        return self.views.get(number, view)
 
     def producer(self, number: int, producer_id: str, *, keep: bool = True) -> ProducerState | None:
         """The state of a producer in a stream, None if it never wrote there. Other threads than the writer's keep none."""
@@ -192,7 +186,7 @@ class States:
         state = self._producers.get(key)
         if state is None:
             with self._store.read() as txn:
-                data = txn.get(_producer_key(*key), db=self._store.db["producers"])
+                data = txn.get(producer_key(*key), db=self._store.db["producers"])
             if data is None:
                 return None
             row = _decode_producer(data)
@@ -216,20 +210,12 @@ class States:
         if state is None or not 1 <= sequence <= state.last:
             raise AssertionError("tlog: asked for a sequence that was never recorded")
         for runs in (state.runs, *state.spill):
-            leaf = _find_run(runs, sequence)
+            leaf = find_run(runs, sequence)
             if leaf is not None:
                 return leaf
-        with self._store.read() as txn:
-            cursor = txn.cursor(db=self._store.db["runs"])
-            prefix = _producer_key(number, producer_id)
-            found = cursor.set_range(prefix + layout.u64(sequence + 1))
-            if cursor.prev() if found else cursor.last():
-                key, value = cursor.item()
-                leaf = (
-                    _find_run(_decode_runs(value), sequence) if bytes(key[:-8]) == prefix else None
-                )
-                if leaf is not None:
-                    return leaf
+        leaf = find_in_pages(self._store, producer_key(number, producer_id), sequence)
+        if leaf is not None:
+            return leaf
         raise CorruptStore(f"sequence {sequence} of producer {producer_id!r} has no recorded place")
 
     def add_request(self, digest: bytes, ms: int, position: int, count: int) -> None:
@@ -259,7 +245,7 @@ class States:
             txn.put(layout.u32(number), _encode(self._hot[number].row()), db=db["states"])
         for key in sorted(self._dirty_producers):
             state = self._producers[key]
-            prefix = _producer_key(*key)
+            prefix = producer_key(*key)
             for page in state.spill:
                 txn.put(prefix + layout.u64(page[0].first), _encode(page), db=db["runs"])
             row = ProducerRow(state.producer_id, state.last, state.runs)
@@ -278,21 +264,30 @@ class States:
             cursor.delete()
 
     def swept(self) -> None:
-        """The sweep is committed: nothing is dirty, idle streams may be forgotten."""
+        """The sweep is committed: nothing is dirty."""
         self._dirty.clear()
+        self.unswept = 0
         for key in self._dirty_producers:
             self._producers[key].spill.clear()
         self._dirty_producers.clear()
         self._requests.clear()
         if len(self._producers) > MAX_IDLE_STREAMS:
             self._producers.clear()
-        if len(self._hot) > MAX_IDLE_STREAMS:
-            for number in list(self._hot)[: len(self._hot) // 2]:
-                if number != layout.ROOT_LOG:
-                    self.views.pop(number, None)
-                    del self._hot[number]
 
+    def rest(self) -> None:
+        """Forget the streams loaded longest ago if there are too many. After `publish`: from then on their rows are seen."""
+        if self._dirty or not self._crowded():
+            return
+        hot = list(self._hot)
+        for number in hot[: max(len(hot) // 2, len(hot) - MAX_IDLE_STREAMS)]:
+            if number != layout.ROOT_LOG:
+                # First the view: who asks in between finds the row, which is the same.
+                del self.views[number]
+                del self._hot[number]
 
-def _producer_key(number: int, producer_id: str) -> bytes:
-    digest = hashlib.sha256(producer_id.encode()).digest()[:16]
-    return layout.producer_key(number, digest)
+    def _crowded(self) -> bool:
+        streams = self._hot
+        if len(streams) > MAX_IDLE_STREAMS:
+            return True
+        leaves = sum(len(state.tail) for state in streams.values())
+        return len(streams) * _STREAM_BYTES + leaves * _LEAF_BYTES > MAX_IDLE_BYTES
