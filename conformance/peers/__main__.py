@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from conformance.peers import growth, readers, scitt_cose, suites, tlog_proofs, witnesses
-from conformance.peers.table import render
+from conformance.peers.table import Row, render
 
 PARTS = (
     readers.check,
@@ -20,11 +22,21 @@ PARTS = (
 )
 
 
+def attempt(part: Callable[[Path], list[Row]], directory: Path) -> list[Row]:
+    """A part's rows; what stops it half way is a disagreement, and the other parts are still run."""
+    try:
+        return part(directory)
+    except Exception as error:
+        traceback.print_exc()
+        name = part.__module__.rpartition(".")[2]
+        return [Row(name, "", disagreements=[f"stopped: {type(error).__name__}: {error}"])]
+
+
 def main() -> int:
     """The whole run."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="conformance-") as directory:
-        rows = [row for part in PARTS for row in part(Path(directory))]
+        rows = [row for part in PARTS for row in attempt(part, Path(directory))]
     print(render(rows))
     count = {
         word: sum(row.result == word for row in rows) for word in ("agrees", "DISAGREES", "skipped")
