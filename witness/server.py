@@ -10,6 +10,7 @@ from pathlib import Path
 from aiohttp import web
 
 from witness import output
+from witness.anchorer import Anchorer
 from witness.api.app import make_runner
 from witness.lookout import Lookout
 from witness.metrics import Metrics
@@ -33,6 +34,7 @@ async def _serve(directory: Path, host: str, port: int) -> int:
     stop = asyncio.Event()
     witness = Witness(directory)
     output.configure(witness.config.log_format)
+    anchorer = Anchorer(directory, witness.config, witness.store)
     metrics = Metrics()
     service = make_service(witness, metrics, stop)
     metrics.observe(service)
@@ -49,10 +51,13 @@ async def _serve(directory: Path, host: str, port: int) -> int:
     witness.store.clear_stale_readers()
     service.writer.start()
     tasks = [asyncio.create_task(service.lookout.run()), *start(service.gossip)]
+    if witness.config.tsa:
+        tasks.append(asyncio.create_task(anchorer.run()))
     await stop.wait()
     await end(tasks)
     await runner.cleanup()
     await service.gossip.close()
+    await anchorer.close()
     await loop.run_in_executor(None, service.writer.stop)
     failed = service.writer.failed is not None
     witness.close()
