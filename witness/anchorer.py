@@ -25,7 +25,7 @@ from witness.config import Config
 from witness.offload import off_loop
 from witness.rows import LogRow
 from witness.store import Store
-from witness.tsa import TsaClient, TsaConfig
+from witness.tsa import TsaClient
 
 logger = logging.getLogger(__name__)
 
@@ -191,8 +191,3 @@ def offer(row: AnchorRow) -> bytes:
             "crls": [b64encode(one) for one in row.crls],
         }
     )
-
-
-def authority(settings: Config, name: str) -> TsaConfig | None:
-    """The table of this name."""
-    return next((tsa for tsa in settings.tsa if tsa.name == name), None)

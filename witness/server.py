@@ -12,6 +12,7 @@ from aiohttp import web
 from witness import output
 from witness.anchorer import Anchorer
 from witness.api.app import make_runner
+from witness.audit.reports import make_crew
 from witness.lookout import Lookout
 from witness.metrics import Metrics
 from witness.monitor import make_gossip, overhear, start
@@ -53,7 +54,11 @@ async def _serve(directory: Path, host: str, port: int) -> int:
     tasks = [asyncio.create_task(service.lookout.run()), *start(service.gossip)]
     if witness.config.tsa:
         tasks.append(asyncio.create_task(anchorer.run()))
+    if service.crew is not None:
+        service.crew.start()
     await stop.wait()
+    if service.crew is not None:
+        await service.crew.stop()
     await end(tasks)
     await runner.cleanup()
     await service.gossip.close()
@@ -91,6 +96,7 @@ def make_service(witness: Witness, metrics: Metrics, stop: asyncio.Event) -> Ser
     )
     service = Service(witness, writer, lookout, make_gossip(witness.store, config))
     service.observers.append(overhear(service.gossip))
+    service.crew = make_crew(service)
     return service
 
 

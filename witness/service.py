@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from tlog.core.add_checkpoint import AddCheckpoint, parse_request
 from tlog.errors import Unavailable
+from witness.audit.crew import Crew
 from witness.clock import since_boot
 from witness.cosigner import Answer, Cosigned
 from witness.gossip import Gossip
@@ -43,12 +44,17 @@ class Service:
         self.writer = writer
         self.lookout = lookout
         self.gossip = gossip
+        self.crew: Crew | None = None  # of auditors, where logs are audited
         self.observers: list[Observer] = []
         self._quota = Quota()
         self._alarmed = False
+        self._heard: dict[str, float] = {}
 
-    async def add_checkpoint(self, body: bytes) -> Answer:
-        """Answer one request body. Raises: InvalidInput (malformed), Unavailable (try again), CorruptStore."""
+    async def add_checkpoint(self, body: bytes, *, pulled: bool = False) -> Answer:
+        """Answer one request body; `pulled`: the log did not send it, our own audit made it of what the log shows.
+
+        Raises: InvalidInput (malformed), Unavailable (try again), CorruptStore.
+        """
         request = parse_request(body)
         # By the committed state most of what is refused can be refused at once; what looks good is judged again by
         # the writer, inside the transaction that stores it.
@@ -58,7 +64,15 @@ class Service:
         if not self.lookout.ready.is_set():
             raise Unavailable("starting", "this witness looks for its own cosignatures first")
         self._quota.take(*self._quota_of(request))
-        return self._told(request, await self.writer.submit(request))
+        answer = self._told(request, await self.writer.submit(request))
+        if isinstance(answer, Cosigned) and not pulled:
+            self._heard[answer.head.origin] = since_boot()
+        return answer
+
+    def silent_for(self, origin: str) -> float:
+        """Seconds since the log last sent a checkpoint; 0 if it never did while this process runs."""
+        heard = self._heard.get(origin)
+        return 0.0 if heard is None else since_boot() - heard
 
     def published(self, key: bytes) -> bytes | None:
         """The newest cosigned checkpoint of the log whose origin has this SHA-256, with the lines of log and witness."""

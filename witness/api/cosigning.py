@@ -38,6 +38,7 @@ STATUS = {
     "starting": 503,
     "stopping": 503,
     "disk-full": 503,
+    "audit-behind": 503,
     "unknown-outcome": 503,
 }
 
@@ -55,7 +56,7 @@ async def post_add_checkpoint(request: web.Request) -> web.StreamResponse:
         body = await read_body(request, limit=MAX_REQUEST, seconds=seconds)
         response = respond(await service.add_checkpoint(body))
     except TlogError as error:
-        response = _failure(error)
+        response = failure(error)
     metrics.requests.labels(str(response.status)).inc()
     metrics.seconds.observe(time.perf_counter() - began)
     return response
@@ -76,7 +77,8 @@ def respond(answer: Answer) -> web.Response:
     return plain(STATUS[answer.kind], answer.detail)
 
 
-def _failure(error: TlogError) -> web.Response:
+def failure(error: TlogError) -> web.Response:
+    """The response for a request that was not decided."""
     if error.kind not in STATUS:
         logger.error("cannot answer add-checkpoint", exc_info=error)
         return plain(500, "the witness failed to answer; the fault is recorded")
@@ -87,7 +89,13 @@ def _failure(error: TlogError) -> web.Response:
 async def get_checkpoint(request: web.Request) -> web.StreamResponse:
     """The newest checkpoint cosigned of the log whose origin has this SHA-256, with its lines and ours."""
     text = request.match_info["origin_hash"]
-    note = request.app[SERVICE].published(bytes.fromhex(text)) if _hash(text) else None
+    return note_response(
+        request.app[SERVICE].published(bytes.fromhex(text)) if _hash(text) else None
+    )
+
+
+def note_response(note: bytes | None) -> web.Response:
+    """A checkpoint for everybody, or 404."""
     # SPEC: tlog-witness "If the witness has never cosigned a checkpoint for that log, it MUST respond with a "404 Not
     # Found" HTTP status code instead."
     if note is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tlog.core.add_checkpoint import PATH
-from witness.api import cosigning, gossip, pages
+from witness.api import audit, cosigning, gossip, pages
 from witness.api.context import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -18,4 +18,5 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/health", pages.get_health, "is the witness cosigning, and which logs not"),
     Route("GET", "/metrics", pages.get_metrics, "Prometheus metrics"),
     *gossip.ROUTES,
+    *audit.ROUTES,
 )

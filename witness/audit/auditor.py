@@ -1,0 +1,259 @@
+"""The audit of one log: every new leaf of its root log and every head of every stream, before the second key signs.
+
+Source: design §6, "Audit", and §2.5. One round reads what the log shows, follows it (`tlog.client.fetch.audit`), lets
+another implementation judge every tree (`second`), has the cosigner take the head, and signs it as `…/audited`.
+In scope: the round, what becomes of a finding. Out of scope: when rounds happen (`crew`), what two notes say about each
+other (gossip), how long something lasts before somebody is woken (`signs`).
+
+Nothing is signed that was not followed from leaf 0 in one unbroken line, and nothing after a lie: the state stays before
+it, so every later round finds the lie again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tlog.client.fetch import Fetcher, RemoteTree
+from tlog.client.fetch.audit import Counts, Reader, RootFollower
+from tlog.core.add_checkpoint import AddCheckpoint
+from tlog.core.checkpoint import Checkpoint
+from tlog.core.root_log import RuleBroken, StreamHead
+from tlog.errors import InvalidInput, Refused, TlogError, Unavailable
+from witness.audit import second, signs
+from witness.audit.accuse import Told, accuse
+from witness.audit.face import Face, Head, load_keys, open_head
+from witness.audit.office import HeadOffice
+from witness.audit.rows import AuditRow, LogState
+from witness.audit.signs import Signs
+from witness.cosigner import Cosigned
+from witness.rows import LogRow
+
+SEGMENT = 16_384
+"""Leaves of a root log that are checked together, and remembered together."""
+
+
+class Settings(NamedTuple):
+    """Of all auditors. Seconds: `interval` between two rounds, `timeout` of one request, `patience` with what may pass by
+    itself, `heartbeat` of silence that is no stall yet. `parallel` requests, and streams, at once.
+    """
+
+    interval: float = 1.0
+    timeout: float = 10.0
+    patience: float = 30.0
+    heartbeat: float = 90.0
+    parallel: int = 8
+
+
+@dataclass
+class Progress:
+    """What an auditor did since the process started. Times in POSIX seconds, durations in seconds."""
+
+    counts: Counts = field(default_factory=Counts)
+    tiles_rebuilt: int = 0
+    rounds: int = 0
+    finished: float = 0.0
+    seconds: float = 0.0
+    behind_since: float = 0.0
+
+
+class Auditor:
+    """Follows one log; belongs to one event loop, one round at a time."""
+
+    def __init__(
+        self,
+        log: LogRow,
+        state: LogState,
+        office: HeadOffice,
+        signs_of_trouble: Signs,
+        *,
+        settings: Settings,
+        reader: Callable[[RootFollower, str, StreamHead], Awaitable[Reader | None]] | None = None,
+    ) -> None:
+        self.log = log
+        self.state = state
+        self.signs = signs_of_trouble
+        self.progress = Progress()
+        self._office = office
+        self._keys = load_keys(log)
+        self._fetcher = Fetcher(log.url, timeout=settings.timeout, parallel=settings.parallel)
+        self._parallel = settings.parallel
+        self._make_reader = reader
+        # Of the segment that is being followed: all heads of each stream, for an accusation.
+        self._heads: dict[str, list[StreamHead]] = {}
+        self._wanted: dict[int, Head] = {}
+        self._waiters: dict[int, list[asyncio.Future[bytes | None]]] = {}
+        self._face = Face(log, state, office, signs_of_trouble, self._fetcher, settings.heartbeat)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._fetcher.close()
+
+    def take_keys(self, log: LogRow) -> None:
+        """The log was given further keys."""
+        self.log = self._face.log = log
+        self._keys = self._face.keys = load_keys(log)
+
+    def want(self, note: bytes) -> asyncio.Future[bytes | None]:
+        """Sign this head too, and now: the signature line once it is stored, None if it never will be.
+
+        Raises: InvalidInput, VerificationError.
+        """
+        head = open_head(note, self.log, self._keys)
+        size = head.checkpoint.size
+        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        self._wanted[size] = head
+        self._waiters.setdefault(size, []).append(future)
+        return future
+
+    async def round(self) -> None:
+        """One look at the log. Raises nothing that the log could cause: what is wrong is in `signs`."""
+        began = time.monotonic()
+        try:
+            await self._audit(await self._face.look())
+        except second.OpinionsDiffer as error:
+            self.signs.seen(signs.OPINIONS_DIFFER, str(error))
+        except RuleBroken as error:
+            self.signs.seen(signs.WITHHELD if error.rule == "withheld" else signs.LIE, error.detail)
+        except InvalidInput as error:
+            ours = error.kind == "state-unusable"
+            self.signs.seen(signs.STATE_UNUSABLE if ours else signs.UNREACHABLE, error.detail)
+        except (Unavailable, Refused) as error:
+            self.signs.seen(signs.UNREACHABLE, error.detail)
+        self.progress.rounds += 1
+        self.progress.seconds = time.monotonic() - began
+
+    async def _audit(self, shown: Head | None) -> None:
+        """Follow the log up to the largest head that is known, and sign all that are wanted on the way."""
+        row = self.state.row
+        heads = [head for head in self._candidates(shown) if head.checkpoint.size >= row.audited]
+        target = max(heads, key=lambda head: head.checkpoint.size, default=None)
+        # Less than what was followed is no news: whether it is a lie, gossip finds out.
+        if target is None or target.checkpoint.size < row.size:
+            return
+        news = (target.checkpoint.size, target.checkpoint.root) != (row.audited, row.root)
+        if news or self._wanted:
+            self.progress.behind_since = self.progress.behind_since or time.time()
+            tree = await self._follow(target, _audited(row))
+            for head in sorted(heads, key=lambda one: one.checkpoint.size):
+                await self._sign(head, tree)
+            self.progress.finished = time.time()
+            self._forget(target.checkpoint.size)
+        self.progress.behind_since = 0.0
+        self.signs.gone(*_OF_READING)
+        if shown is not None:
+            self.signs.gone(signs.UNREACHABLE)
+
+    def _forget(self, size: int) -> None:
+        """Nobody need wait for heads up to this size any more: they are signed, or will never be."""
+        self._wanted = {one: head for one, head in self._wanted.items() if one > size}
+        for old in [one for one in self._waiters if one <= size]:
+            for future in self._waiters.pop(old):
+                if not future.done():
+                    future.set_result(None)
+
+    def _candidates(self, shown: Head | None) -> list[Head]:
+        """What was asked for, what is shown, and what was cosigned: on a busy log three heads."""
+        heads = [*self._wanted.values(), *([] if shown is None else [shown])]
+        latest = self._office.latest(self.log.origin)
+        if latest is not None:
+            heads.append(open_head(latest.note, self.log, self._keys))
+        return heads
+
+    async def _follow(self, target: Head, kept: Checkpoint | None) -> RemoteTree:
+        self._heads = {}
+        self._segment_end = self.state.root.size + SEGMENT
+        follower = RootFollower(
+            self._fetcher,
+            self.log.origin,
+            self.state,
+            parallel=self._parallel,
+            segment=SEGMENT,
+            seen=self._see,
+            opinion=self._judge,
+            reader=self._reader,
+        )
+        follower.counts = self.progress.counts
+        self._follower = follower
+        try:
+            return await follower.advance(target.checkpoint, kept)
+        except RuleBroken as error:
+            if follower.tree is not None:
+                told = Told(target.note, follower.tree, target.key)
+                await self._accuse(error, told)
+            raise
+        finally:
+            self._heads = {}
+
+    async def _reader(self, label: str, newest: StreamHead) -> Reader | None:
+        make = self._make_reader
+        return None if make is None else await make(self._follower, label, newest)
+
+    def _see(self, label: str, head: StreamHead) -> None:
+        if head.leaf >= self._segment_end:
+            # What was seen before is checked, and in the state.
+            self._heads.clear()
+            self._segment_end += SEGMENT
+        self._heads.setdefault(label, []).append(head)
+
+    async def _judge(self, tree: RemoteTree, start: int) -> None:
+        self.progress.tiles_rebuilt += await second.compare(tree, start)
+
+    async def _sign(self, head: Head, tree: RemoteTree) -> None:
+        """Sign a head that is in the audited tree, after the cosigner has it too; nothing if that is not to be now."""
+        checkpoint, origin = head.checkpoint, self.log.origin
+        if not checkpoint.size:
+            return
+        if await tree.root_at(checkpoint.size) != checkpoint.root:
+            # Gossip has both notes, and proves it.
+            detail = f"its key signed two heads of {checkpoint.size} leaves"
+            raise RuleBroken("history", detail, origin=origin)
+        try:
+            if not await self._cosigned(head):
+                return
+            line, at = self._office.sign(origin, checkpoint.body(), self.state.row.time)
+        except (Refused, Unavailable):
+            return  # frozen, on hold, stopping, or the clock is wrong: said elsewhere
+        note = head.note + line
+        self.state.change(audited=checkpoint.size, root=checkpoint.root, time=at, note=note)
+        for future in self._waiters.pop(checkpoint.size, []):
+            if not future.done():
+                future.set_result(line)
+
+    async def _cosigned(self, head: Head) -> bool:
+        """Whether the cosigner knows this head or one that extends it; it is given the head if not."""
+        checkpoint = head.checkpoint
+        latest = self._office.latest(self.log.origin)
+        size = 0 if latest is None else latest.size
+        if latest is not None and size >= checkpoint.size:
+            return size > checkpoint.size or latest.root == checkpoint.root
+        tree = RemoteTree(self._fetcher, checkpoint.size, checkpoint.root, origin=checkpoint.origin)
+        proof = await tree.consistency(size) if size else []
+        answer = await self._office.cosign(AddCheckpoint(size, tuple(proof), head.note))
+        return isinstance(answer, Cosigned)
+
+    async def _accuse(self, error: RuleBroken, told: Told) -> None:
+        """Make of a broken rule a proof for others, if it can be one."""
+        try:
+            document = await accuse(error, told, self._fetcher, self.state.heads, self._heads)
+        except TlogError:
+            return  # what it would take is withheld: the alarm stays
+        if document is not None:
+            self._office.convict(document)
+
+
+_OF_READING = (
+    signs.WITHHELD,
+    signs.LIE,
+    signs.OPINIONS_DIFFER,
+    signs.STATE_UNUSABLE,
+    signs.FAILED,
+)
+
+
+def _audited(row: AuditRow) -> Checkpoint | None:
+    """The newest head that was audited in full."""
+    return Checkpoint(row.origin, row.audited, row.root) if row.audited else None

@@ -1,0 +1,177 @@
+"""All auditors of a witness: one per log, in a thread and an event loop of their own, so that cosigning never waits for them.
+
+In scope: which logs are followed and when, the second key, what the HTTP handlers ask. Out of scope: a round itself
+(`auditor`). A log without URL cannot be followed; a single stream that is cosigned as a log of its own is followed with
+the log that it belongs to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from functools import partial
+from typing import NamedTuple
+
+from tlog.core.cosignature import CosignatureSigner
+from witness.audit import signs
+from witness.audit.auditor import Auditor, Progress, Settings
+from witness.audit.office import HeadOffice, Listener
+from witness.audit.rows import AuditRow, LogState
+from witness.audit.signs import Sign, Signs
+from witness.clock import Clock
+from witness.rows import LatestRow, LogRow, whole_log
+from witness.store import Store
+
+logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.5
+
+
+class Report(NamedTuple):
+    """How a log stands: what is stored, what was done since the start, what is wrong now, what was cosigned."""
+
+    log: LogRow
+    row: AuditRow
+    progress: Progress
+    signs: list[Sign]
+    latest: LatestRow | None
+
+
+class Crew:
+    """`start` and `stop` from the event loop that made it; reports from any thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        signer: CosignatureSigner,
+        clock: Clock,
+        settings: Settings,
+        listener: Listener,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._main = asyncio.get_running_loop()
+        self._office = HeadOffice(store, signer, clock, listener, self._main)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._auditors: dict[str, Auditor] = {}
+        self._wake: dict[str, asyncio.Event] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._thread = threading.Thread(target=self._run, name="witness-audit", daemon=True)
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._loop = asyncio.new_event_loop()
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """End all rounds and the thread."""
+        if self._loop is None:
+            return
+        self._loop.call_soon_threadsafe(self._cancel)
+        await self._main.run_in_executor(None, self._thread.join)
+
+    def report(self, origin: str) -> Report | None:
+        """How a log stands, None if it is not followed."""
+        auditor = self._auditors.get(origin)
+        return None if auditor is None else self._report(auditor)
+
+    def reports(self) -> list[Report]:
+        """The same of all logs, by origin."""
+        return [self._report(auditor) for _, auditor in sorted(self._auditors.items())]
+
+    def audited(self, key: bytes) -> bytes | None:
+        """The newest audited note of the log whose origin has this SHA-256."""
+        with self._store.read() as txn:
+            row = self._store.get(txn, "audits", key, AuditRow)
+        return row.note if row is not None and row.note else None
+
+    async def line(self, origin: str, note: bytes, seconds: float) -> bytes | None:
+        """The auditor's signature line on a verified note, None if it is not audited within `seconds`."""
+        auditor = self._auditors.get(origin)
+        if auditor is None or self._loop is None:
+            return None
+        future = asyncio.run_coroutine_threadsafe(self._line(auditor, note, seconds), self._loop)
+        return await asyncio.wrap_future(future)
+
+    # What follows runs in the thread.
+
+    async def _line(self, auditor: Auditor, note: bytes, seconds: float) -> bytes | None:
+        signed = auditor.want(note)
+        self._wake[auditor.log.origin].set()
+        try:
+            return await asyncio.wait_for(signed, seconds)
+        except asyncio.TimeoutError:
+            return None
+
+    def _run(self) -> None:
+        loop = self._loop
+        if loop is None:
+            raise AssertionError("tlog: the crew runs without a loop")
+        asyncio.set_event_loop(loop)
+        self._tasks.append(loop.create_task(self._watch()))
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                loop.run_until_complete(self._tasks[0])
+        finally:
+            loop.run_until_complete(self._close())
+            loop.close()
+
+    async def _watch(self) -> None:
+        """Begin to follow each log, also those that a command adds beside the running server."""
+        while True:
+            for log in self._store.all("logs", LogRow):
+                known = self._auditors.get(log.origin)
+                if not log.url or whole_log(log.origin) != log.origin:
+                    continue
+                if known is None:
+                    self._begin(log)
+                elif known.log.vkeys != log.vkeys:
+                    known.take_keys(log)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def _begin(self, log: LogRow) -> None:
+        settings = self._settings
+        trouble = Signs(settings.patience, partial(self._alarm, log.origin))
+        auditor = Auditor(
+            log,
+            LogState(self._store, log.origin),
+            self._office,
+            trouble,
+            settings=settings,
+        )
+        self._auditors[log.origin] = auditor
+        self._wake[log.origin] = asyncio.Event()
+        self._tasks.append(asyncio.create_task(self._follow(auditor)))
+
+    async def _follow(self, auditor: Auditor) -> None:
+        wake = self._wake[auditor.log.origin]
+        while True:
+            due = time.monotonic() + self._settings.interval
+            wake.clear()
+            try:
+                await auditor.round()
+            except Exception as error:
+                # One log must not end the audit of the others.
+                logger.exception("the audit of %s failed", auditor.log.origin)
+                auditor.signs.seen(signs.FAILED, repr(error))
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(wake.wait(), max(0.0, due - time.monotonic()))
+
+    def _cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _close(self) -> None:
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for auditor in self._auditors.values():
+            await auditor.close()
+
+    def _report(self, auditor: Auditor) -> Report:
+        latest = self._store.latest(auditor.log.origin)
+        return Report(auditor.log, auditor.state.row, auditor.progress, auditor.signs.now(), latest)
+
+    def _alarm(self, origin: str, name: str, detail: str) -> None:
+        self._office.alarm(name, origin, detail)
