@@ -13,7 +13,6 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from tlog.core.entry import GENESIS_PREVIOUS, Entry, parse_frame, validate_entry
-from tlog.core.ids import parse_event_id
 from tlog.core.wire import hash_text
 from tlog.errors import InvalidInput
 
@@ -90,12 +89,12 @@ class Chain:
     def _content(self, entry: Entry) -> Iterator[ChainFault]:
         index = self.index
         try:
-            validate_entry(entry)
+            identity = validate_entry(entry)
         except InvalidInput as error:
             if error.kind != "unknown-schema":
                 yield ChainFault(index, "entry", error.detail)
             return
-        found = entry.record["streamId"], parse_event_id(entry.record["id"]).stream_number
+        found = entry.record["streamId"], identity.stream_number
         self.stream = self.stream or found
         if entry.record["chainPosition"] != index:
             yield ChainFault(index, "position", "the entry belongs to another position")

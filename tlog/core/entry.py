@@ -15,6 +15,7 @@ import re
 from typing import Any, NamedTuple
 
 from tlog.core.canonical import canonical, pack
+from tlog.core.ids import EventId
 from tlog.core.record import check_record
 from tlog.core.strict_json import is_canonical, loads
 from tlog.core.times import parse_time
@@ -91,8 +92,8 @@ def parse_frame(raw: bytes) -> Entry:
     return Entry(record, previous_hash, timestamp, raw)
 
 
-def validate_entry(entry: Entry) -> None:
-    """Check the RECORD of a frame.
+def validate_entry(entry: Entry) -> EventId:
+    """Check the RECORD of a frame; return its parsed id.
 
     1. It fits schema 1.  2. The milliseconds in its id are the entry's time.  3. `clockSkew` is there
     exactly when the client's time is more than five minutes off.  4. Leaf 0 has no previous entry.
@@ -114,6 +115,7 @@ def validate_entry(entry: Entry) -> None:
         raise _fault("not what the two times say", "/payload/clockSkew")
     if record["chainPosition"] == 0 and entry.previous_hash != GENESIS_PREVIOUS:
         raise _fault("leaf 0 has no previous entry", "/previousHash")
+    return identity
 
 
 def entry_bytes(record: dict[str, Any], previous_hash: str, timestamp: str) -> bytes:
