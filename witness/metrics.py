@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from witness.audit.figures import AuditFigures
 from witness.gossip import Gossip
 from witness.lookout import Looked
 from witness.rows import LatestRow, LogRow
@@ -61,6 +62,8 @@ class Metrics:
         """Report the state of `service` with every scrape."""
         self.registry.register(_State(service))
         self.registry.register(GossipFigures(service.gossip))
+        if service.crew is not None:
+            self.registry.register(AuditFigures(service.crew))
 
     def committed(self, requests: int, seconds: float) -> None:
         """A batch was committed."""

@@ -359,6 +359,9 @@ async def test_what_is_not_followed(scene: Open) -> None:
         assert (await one.served.call("GET", f"/audited/{'0' * 64}/checkpoint")).status == 404
         assert (await one.served.call("GET", "/audited/no-hash/checkpoint")).status == 404
         await one.audited(7)
+        figures = (await one.served.call("GET", "/metrics")).body.decode()
+        assert f'witness_audited_size{{origin="{ORIGIN}"}} 7.0' in figures
+        assert f'witness_audit_trouble{{name="lie",origin="{ORIGIN}"}} 0.0' in figures
         listed = json.loads((await one.served.call("GET", "/audit")).body)
         assert [log["origin"] for log in listed["logs"]] == [ORIGIN]
 

@@ -20,7 +20,7 @@ from tlog.errors import TlogError, Unavailable
 from witness.api.context import SERVICE, Route, plain, read_body
 from witness.api.cosigning import failure, note_response, respond
 from witness.audit import second
-from witness.audit.crew import Crew, Report
+from witness.audit.crew import Crew, Report, lag, lag_seconds
 from witness.cosigner import Answer, Cosigned
 
 _hash = re.compile("[0-9a-f]{64}").fullmatch
@@ -117,18 +117,6 @@ def status(report: Report) -> str:
     if report.signs:
         return "trouble"
     return "behind" if lag(report) or not report.row.audited else "ok"
-
-
-def lag(report: Report) -> int:
-    """Leaves of the root log that are signed and not audited."""
-    known = max(report.row.shown, 0 if report.latest is None else report.latest.size)
-    return max(0, known - report.row.audited)
-
-
-def lag_seconds(report: Report, now: float) -> float:
-    """Seconds for which there has been something to audit."""
-    since = report.progress.behind_since
-    return round(max(0.0, now - since), 3) if since else 0.0
 
 
 def _json(value: dict[str, Any]) -> web.Response:

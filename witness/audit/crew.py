@@ -175,3 +175,15 @@ class Crew:
 
     def _alarm(self, origin: str, name: str, detail: str) -> None:
         self._office.alarm(name, origin, detail)
+
+
+def lag(report: Report) -> int:
+    """Leaves of the root log that are signed and not audited."""
+    known = max(report.row.shown, 0 if report.latest is None else report.latest.size)
+    return max(0, known - report.row.audited)
+
+
+def lag_seconds(report: Report, now: float) -> float:
+    """Seconds for which there has been something to audit."""
+    since = report.progress.behind_since
+    return round(max(0.0, now - since), 3) if since else 0.0
