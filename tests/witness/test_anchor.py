@@ -20,12 +20,14 @@ from tests.api.anchoring import current
 from tests.api.deployment import Keys, Site, copy, make_template
 from tests.api.deployment import serve as serve_log
 from tests.tsa import forge
-from tests.witness.harness import NAME
+from tests.tsa.test_good import revocations
+from tests.witness.harness import NAME, Server
 from tlog.cli.demo.tsa import Authority
 from tlog.cli.demo.tsa import serve as serve_authority
-from tlog.core.add_checkpoint import AddCheckpoint
+from tlog.core.add_checkpoint import AddCheckpoint, encode_request
 from tlog.core.note import Signer
 from tlog.core.timestamp import Roots, parse_roots
+from tlog.core.wire import b64decode
 from tlog.errors import InvalidInput, VerificationError
 from witness import config
 from witness.anchor import AnchorRow, AnchorStore, Newest, _is_due, day_of, verify_row
@@ -62,6 +64,11 @@ class Lab(NamedTuple):
 
     site: Site
     directory: Path
+
+    def table(self) -> dict[str, Any]:
+        """The first of the tables that there are."""
+        tsa = config.load(self.directory, {}).tsa[0]
+        return {"name": tsa.name, "url": tsa.url, "roots": tsa.roots}
 
     def tables(self, *tables: dict[str, Any], **settings: Any) -> config.Config:
         """Write [[tsa]] tables into the witness's settings."""
@@ -213,6 +220,7 @@ class Liar:
         self.signer = current("Lab TSA", self.root)
         self.old: bytes | None = None
         self.how = "good"
+        self.hold: Callable[[], Awaitable[None]] | None = None
 
     def good(self, request: bytes) -> bytes:
         now = time.strftime("%Y%m%d%H%M%SZ", time.gmtime())
@@ -220,6 +228,8 @@ class Liar:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
+        if self.hold is not None:
+            await self.hold()
         reply = self.good(body)
         old, self.old = self.old, reply
         headers: dict[str, str] = {}
@@ -275,6 +285,36 @@ async def test_answers_that_are_none(lied: tuple[Lab, Liar]) -> None:
         liar.how = "good"
         assert await anchorer.round() == []
         assert len(anchorer.anchors.all()) == 1
+
+
+async def test_revocation_lists_are_kept(lied: tuple[Lab, Liar]) -> None:
+    """What can be had goes to the log too; what cannot costs nothing; a signer that is on one is not believed."""
+    lab, liar = lied
+    serial = liar.signer.certificate.serial_number
+    lists = {
+        "/empty": revocations(liar.root, reason=None),
+        "/full": revocations(liar.root, serial, reason=None),
+    }
+
+    async def publish(request: web.Request) -> web.Response:
+        if request.path not in lists:
+            raise web.HTTPNotFound
+        return web.Response(body=lists[request.path])
+
+    async with listening(publish) as url:
+        table = {**lab.table(), "crls": [f"{url}/full"]}
+        lab.tables(table)
+        async with anchoring(lab) as anchorer:
+            assert len(await anchorer.round()) == 1
+            assert anchorer.anchors.all() == []
+        lab.tables({**table, "crls": [f"{url}/gone", f"{url}/empty"]})
+        async with anchoring(lab) as anchorer:
+            assert await anchorer.round() == []
+            (row,) = anchorer.anchors.all()
+    assert row.crls == (lists["/empty"],)
+    day = await lab.site.get(f"/anchor/{day_of(row.gen_ms)}", await lab.site.token())
+    (found,) = day.json()["timestamps"]
+    assert [b64decode(one) for one in found["crls"]] == [lists["/empty"]]
 
 
 async def test_it_is_tried_again_later_and_later(lied: tuple[Lab, Liar]) -> None:
@@ -367,6 +407,41 @@ async def test_the_command_now(lied: tuple[Lab, Liar], capsys: pytest.CaptureFix
     assert "lab  delivered" in out
     assert "pending" not in out
     assert await asyncio.to_thread(main, ["anchor", "verify", directory]) == 0
+
+
+async def test_the_process(lied: tuple[Lab, Liar]) -> None:
+    """`witness serve` anchors by itself; while the authority does not answer, it cosigns all the same."""
+    lab, liar = lied
+    asked, release = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        asked.set()
+        await release.wait()
+
+    liar.hold = hold
+    old = lab.site.log.sequencer.head.root.size
+    await lab.site.record({"event_class": "DATA", "event_type": "t", "payload": {}})
+    server = Server(lab.directory, tsa_timeout=30, audit_interval=0)
+    await asyncio.to_thread(server.start)
+    try:
+        await asyncio.wait_for(asked.wait(), 20)
+        proof = tuple(lab.site.log.reader.consistency(0, old)[1])
+        body = encode_request(old, proof, lab.site.log.sequencer.head.note)
+        answer = await asyncio.to_thread(server.add, body)
+        assert answer.status == 200
+        release.set()
+        for _ in range(200):
+            day = await lab.site.get(f"/anchor/{today()}", await lab.site.token())
+            if day.json()["anchor_status"] == "complete":
+                break
+            await asyncio.sleep(0.05)
+        assert day.json()["anchor_status"] == "complete"
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+def today() -> str:
+    return day_of(int(time.time() * 1000))
 
 
 # --- when ----------------------------------------------------------------------------------------
