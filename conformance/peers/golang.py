@@ -35,6 +35,8 @@ def _look() -> str:
     last = done.stderr.strip().splitlines()[-1:] or ["go mod download failed"]
     if "checksum mismatch" in done.stderr or "SECURITY ERROR" in done.stderr:
         raise RuntimeError(f"go.sum does not fit what was downloaded: {last[0]}")
+    if "requires go" in done.stderr:
+        return f"this go is too old: {last[0]}"
     return f"the Go modules are not to be had: {_without_hosts(last[0])}"
 
 
