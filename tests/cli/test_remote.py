@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
 from tests.cli.conftest import EVENTS, ORIGIN, PUBLIC, STREAM, Call, Served
 from tests.cli.lying_proxy import Lie, lying_proxy
 from tlog.cli.demo.processes import tlog
-from tlog.core.note import Signer, parse_skey, sign_note
+from tlog.client.fetch.audit import Trail
+from tlog.core.note import Signer, parse_skey, parse_vkey, sign_note
 from tlog.core.wire import b64encode
 from tlog.inspection import Inspection
+from tlog.monitor.state import FileState
+from tlog.monitor.verification import Verification
 
 
 @pytest.fixture
@@ -97,6 +102,58 @@ def test_entries_are_caught_up_when_a_key_comes(call: Call, served: Served, read
     answer = call("verify", served.url, *options, "--tenant", "acme", "--api-key", reader)
     assert f"{EVENTS + 1} entries checked" in answer.out
     assert "private stream" not in answer.out
+
+
+def test_a_token_alone(call: Call, served: Served, reader: str) -> None:
+    """It finds a private stream by its id, by looking into those that it opens."""
+    body = {"tenant_id": "acme", "agent_id": "auditor", "agent_code_hash": "a" * 64}
+    headers = {"Authorization": f"Bearer {reader}", "Content-Type": "application/json"}
+    request = Request(f"{served.url}/api/v1/attest", json.dumps(body).encode(), headers)
+    with urlopen(request) as session:
+        token = json.load(session)["token"]
+    options = ("--vkey", served.vkey, "--token", token)
+
+    answer = call("verify", served.url, "--stream", STREAM, *options)
+    assert (answer.code, f"{EVENTS + 1} entries checked" in answer.out) == (0, True)
+    absent = call("verify", served.url, "--stream", "acme:prod:absent", *options)
+    assert (absent.code, "may be read" in absent.err) == (3, True)
+
+
+def test_what_an_earlier_run_left(call: Call, served: Served, tmp_path: Path) -> None:
+    """A state of other leaves is not believed; a damaged one is refused, and --full does without it."""
+    command = ("verify", served.url, "--vkey", served.vkey)
+    assert call(*command).code == 0
+    [path] = (tmp_path / "state").rglob("verify-*.state")
+    state = FileState.load(path, parse_vkey(served.vkey))
+    state.root = Trail(state.root.size, bytes(len(state.root.subtrees)))
+    state.save()
+
+    answer = call(*command)
+    assert (answer.code, "all was checked anew" in answer.err) == (0, True)
+    path.write_bytes(b"x" + path.read_bytes())
+    assert (call(*command).code, call(*command, "--full").code, call(*command).code) == (2, 0, 0)
+
+
+def test_a_head_that_is_not_published_yet(
+    call: Call, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream's checkpoint beyond the published root is neither verified nor a lie: code 4."""
+    label = label_of(served, PUBLIC)
+    with urlopen(f"{served.url}/checkpoint") as published:
+        note = published.read()
+    hasty = functools.partial(Verification, patience=0.05)
+    monkeypatch.setattr("tlog.cli.remote.Verification", hasty)
+    signer = parse_skey((served.directory / "log.key").read_text().strip())
+    body = f"{ORIGIN}/streams/{label}\n9\n{b64encode(bytes(32))}\n".encode()
+    newer = sign_note(body, [signer.under(f"{ORIGIN}/streams/{label}")])
+    lies: dict[str, Lie] = {
+        "/checkpoint": lambda _: note,
+        f"/streams/{label}/checkpoint": lambda _: newer,
+    }
+    with lying_proxy(served.url, lies) as url:
+        answer = call("verify", url, "--vkey", served.vkey)
+    assert answer.code == 4
+    assert f"not confirmed: the newest checkpoint of {label}" in answer.out
 
 
 def test_streams_by_label(call: Call, served: Served) -> None:

@@ -88,6 +88,33 @@ async def test_heads_that_the_sdk_keeps(tmp_path: Path) -> None:
         verify_fork(caught.value.evidence.read_bytes(), LOG)
 
 
+async def test_a_published_head_that_comes_late(tmp_path: Path) -> None:
+    """It is waited for, as long as patience lasts; the log may publish once a second only."""
+    log = made()
+    log.sign("", 9)
+    async with log.served():
+
+        async def publish() -> None:
+            await asyncio.sleep(0.1)
+            log.sign()
+
+        later = asyncio.create_task(publish())
+        report = await verify(log, tmp_path, patience=20.0)
+        await later
+    assert (report.head.size, report.unpublished) == (11, [])
+
+
+async def test_a_lie_found_where_the_sdk_has_a_head(tmp_path: Path) -> None:
+    """A tile of the new tree is false: that is named, and not called a changed history."""
+    log = made()
+    async with log.served():
+        Pins(tmp_path).advance(LOG, Head(log.head(), log.sign()))
+        log.add(PUBLIC, 1)
+        log.lies["tile/0/000.p/12"] = bytes(32 * 12)
+        with pytest.raises(RuleBroken, match="tile: hash 0 is not that of the entry"):
+            await verify(log, tmp_path)
+
+
 async def test_a_log_that_grows_meanwhile(tmp_path: Path) -> None:
     """A stream's checkpoint is newer than the root that was followed: it is followed further, and holds, or not."""
     log = made()

@@ -14,7 +14,7 @@ from tlog.client.fetch import http
 from tlog.core.checkpoint import Checkpoint
 from tlog.core.note import Signer, sign_note
 from tlog.core.root_log import RuleBroken
-from tlog.errors import Refused
+from tlog.errors import InvalidInput, Refused
 
 Lie = Callable[[MadeLog], None]
 
@@ -213,6 +213,18 @@ async def test_entries_that_say_what_cannot_be(tmp_path: Path, name: str) -> Non
             await verify(log, tmp_path)
     assert (caught.value.rule, caught.value.index) == (rule, 276)
     assert caught.value.origin == f"{ORIGIN}/{PLACE}".rstrip("/")
+
+
+@pytest.mark.parametrize(("status", "error"), [(403, Refused), (400, InvalidInput)])
+async def test_checkpoints_that_cannot_be_had(
+    tmp_path: Path, status: int, error: type[Refused | InvalidInput]
+) -> None:
+    """Whoever refuses to answer lies about nothing."""
+    log = made()
+    log.lies[PLACE + "checkpoint"] = status
+    async with log.served():
+        with pytest.raises(error, match="public/checkpoint"):
+            await verify(log, tmp_path)
 
 
 async def test_a_schema_of_later(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from tests.client.fetch.tiled import ORIGIN, TiledLog, Tiles, counted
 from tests.paths import vectors
 from tests.reference import Reference
 from tlog.client.fetch import Fetcher, RemoteTree, http
+from tlog.client.fetch import tree as tree_module
 from tlog.core.checkpoint import open_checkpoint
 from tlog.core.hashes import EMPTY_ROOT
 from tlog.core.note import parse_vkey
@@ -62,6 +63,16 @@ async def test_a_walk_reads_every_tile_once(tiles: Tiles) -> None:
     wanted |= {"tile/1/000", "tile/1/001.p/1", "tile/2/000.p/1"}
     assert sorted(log.asked) == sorted(wanted)
     assert tree.tiles_read == len(wanted)
+
+
+async def test_few_tiles_are_kept(tiles: Tiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_module, "CACHED_TILES", 2)
+    log = served(tiles)
+    async with log.served(), Fetcher(log.url) as fetcher:
+        tree = RemoteTree(fetcher, COUNT, tiles.root())
+        for index in (0, 1, 2, 2, 0):
+            assert await tree.tile(0, index) == b"".join(tiles.row(0)[256 * index :][:256])
+    assert (log.asked.count("tile/0/000"), log.asked.count("tile/0/002")) == (2, 1)
 
 
 async def test_an_empty_tree(tiles: Tiles) -> None:
