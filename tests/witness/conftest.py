@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from aiohttp import web
 
 from tests.witness.harness import Reply, Times, new_witness, opened
 from tests.witness.matrix import LATEST, LOG, NEVER
+from tests.witness.zygote import Zygote
 from tlog.core.add_checkpoint import parse_request
 from witness.api.app import make_runner
 from witness.cosigner import Cosigned
@@ -41,6 +42,14 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def directory(template: Path, tmp_path: Path) -> Path:
     """A copy of it."""
     return Path(shutil.copytree(template, tmp_path / "witness"))
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    """Starts servers at once."""
+    one = Zygote()
+    yield one
+    one.close()
 
 
 class Served:

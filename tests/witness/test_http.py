@@ -138,6 +138,10 @@ async def test_bodies(served: Served) -> None:
     assert (await served.add(pieces(filler, 4096))).status == 413
     assert (await served.add(filler[:MAX_REQUEST])).status == 400
     assert (await served.add(pieces(LOG.body(5, 7), 7))).status == 200
+    chunked = (
+        b"POST /add-checkpoint HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+    )
+    assert (await raw(served, chunked)).split()[1] == b"400"
     zipped = gzip.compress(LOG.body(7, 8))
     assert (await served.add(zipped, **{"Content-Encoding": "gzip"})).status == 415
     assert (await raw(served, b"POST /add-checkpoint HTTP/1.1\r\nHost: x\r\n\r\n")).startswith(

@@ -139,13 +139,9 @@ def kill(directory: Path, kills: int, zygote: Zygote | None = None) -> None:
 
 @pytest.mark.e2e
 @pytest.mark.slow
-def test_ten_kills(tmp_path: Path) -> None:
+def test_ten_kills(tmp_path: Path, zygote: Zygote) -> None:
     """In every run of the suite."""
-    zygote = Zygote()
-    try:
-        kill(tmp_path / "witness", 10, zygote)
-    finally:
-        zygote.close()
+    kill(tmp_path / "witness", 10, zygote)
 
 
 @pytest.mark.faults

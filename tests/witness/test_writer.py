@@ -14,6 +14,7 @@ import pytest
 from tests.witness.conftest import Serve, Served
 from tests.witness.harness import NOW, ORIGIN, Server, Times, WitnessedLog, configure, opened
 from tests.witness.matrix import FORK, LATEST, LOG, NEVER, ROWS
+from tests.witness.zygote import Zygote
 from tlog.errors import Refused, Unavailable
 from witness.cosigner import Cosigned, Cosigner
 from witness.guard import Guard
@@ -88,22 +89,21 @@ async def test_unknown_outcome(serve: Serve, monkeypatch: pytest.MonkeyPatch, wh
     monkeypatch.undo()
 
 
-def test_the_process_ends_when_the_writer_fails(directory: Path) -> None:
+def test_the_process_ends_when_the_writer_fails(directory: Path, zygote: Zygote) -> None:
     """Exit code 70; the next start finds what was written. Meanwhile nobody else may sign, but commands may write."""
     configure(directory, LOG)
-    with Server(directory, min_free_disk=0) as server:
-        assert server.process is not None
+    with Server(directory, zygote) as server:
         with pytest.raises(Refused, match="another process"):
             Witness(directory)
         late = WitnessedLog(4, origin="late.example.com", seed=9)
         configure(directory, late)
         assert server.add(late.body(0, 1)).status == 200
         # From now on every write to a file fails, as on a disk that died.
-        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
         reply = server.add(LOG.body(LATEST, 7))
         assert reply.status == 503
-        assert server.process.wait(20) == 70
-    with Server(directory) as server:
+        assert server.stop(0) == 70
+    with Server(directory, zygote) as server:
         assert server.add(LOG.body(LATEST, 7)).status == 200
         assert server.add(late.body(0, 2)).body == b"1\n"
         assert server.stop() == 0

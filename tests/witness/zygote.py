@@ -6,11 +6,14 @@ For tests that start many. The child runs `witness.server.serve` as `witness ser
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.paths import REPOSITORY
+
+SECONDS = 60
 
 
 class Zygote:
@@ -22,14 +25,13 @@ class Zygote:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=REPOSITORY,
-            text=True,
-            bufsize=1,
+            bufsize=0,
         )
 
     def spawn(self, directory: Path, port: int, output: Path) -> int:
         """Start a server; its process id."""
         assert self._process.stdin
-        self._process.stdin.write(f"{directory}\t{port}\t{output}\n")
+        self._process.stdin.write(f"{directory}\t{port}\t{output}\n".encode())
         return self._answer()
 
     def wait(self) -> int:
@@ -38,6 +40,8 @@ class Zygote:
 
     def _answer(self) -> int:
         assert self._process.stdout
+        ready, _, _ = select.select([self._process.stdout], [], [], SECONDS)
+        assert ready, f"no answer within {SECONDS} s"
         return int(self._process.stdout.readline())
 
     def close(self) -> None:
