@@ -191,22 +191,26 @@ class Anchors:
         return _decode(data[_DIGEST:])
 
 
+def load_roots(directory: Path, config: Config) -> Roots:
+    """The roots that the log in `directory` believes. Raises: InvalidInput (config) when `tsa_roots` is no PEM file of such."""
+    if not config.tsa_roots:
+        return ()
+    path = directory / config.tsa_roots
+    try:
+        return parse_roots(path.read_bytes())
+    except OSError as error:
+        raise InvalidInput("config", f"tsa_roots: {path}: {error.strerror}") from error
+    except InvalidInput as error:
+        raise InvalidInput("config", f"tsa_roots: {path}: {error.detail}") from error
+
+
 def open_anchors(
     store: LogStore,
     errand: Callable[[Callable[[Any], Stored]], Future[Stored]],
-    directory: Path,
+    roots: Roots,
     config: Config,
 ) -> Anchors:
-    """The anchors of the log in `directory`. Raises: InvalidInput (config) when `tsa_roots` is no PEM file of certificates."""
-    roots: Roots = ()
-    if config.tsa_roots:
-        path = directory / config.tsa_roots
-        try:
-            roots = parse_roots(path.read_bytes())
-        except OSError as error:
-            raise InvalidInput("config", f"tsa_roots: {path}: {error.strerror}") from error
-        except InvalidInput as error:
-            raise InvalidInput("config", f"tsa_roots: {path}: {error.detail}") from error
+    """The anchors of a log as it is configured."""
     policies, per_day = config.tsa_policies.split(), config.max_anchors_per_day
     return Anchors(store, errand, roots=roots, policies=policies, per_day=per_day)
 

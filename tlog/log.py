@@ -17,7 +17,7 @@ from pathlib import Path
 from tlog import config as settings
 from tlog import declarations, published
 from tlog.accounts import Accounts
-from tlog.anchors import open_anchors
+from tlog.anchors import load_roots, open_anchors
 from tlog.config import Config
 from tlog.core.ids import parse_stream_id
 from tlog.core.note import Verifier, parse_vkey
@@ -128,10 +128,6 @@ def check_stream_name(stream_id: str) -> None:
         raise Refused("reserved-tenant", "the tenant tlog is the log's own")
 
 
-def _limits(config: Config) -> Limits:
-    return Limits(waiting=config.max_waiting_events, free_bytes=config.min_free_disk)
-
-
 class Log:
     """An open log. `start` begins to commit; `close` commits what is waiting and releases everything."""
 
@@ -152,6 +148,7 @@ class Log:
         key = load_key(directory / "log.key")
         path, log = self.config.witness_policy, parse_vkey(key.vkey)
         self.policy = load_policy(directory / path, log) if path else None
+        roots = load_roots(directory, self.config)
         self.store = LogStore.open(directory / "log")
         self.guard = Guard.open(directory / self.config.guard, self.store.log_row().store_id)
         self.vault = Vault.open(directory / "keys", FileKey(directory / self.config.vault_key))
@@ -168,12 +165,12 @@ class Log:
             flush_keys=self.vault.flush,
             same_body=self.preparer.same_body,
             clock_ms=clock_ms,
-            limits=_limits(self.config),
+            limits=Limits(self.config.max_waiting_events, free_bytes=self.config.min_free_disk),
             publish_every=(self.config.publish_interval, self.config.publish_idle_interval),
             fatal=self._fail,
         )
         self.publication = self._open_publication(log)
-        self.anchors = open_anchors(self.store, self.sequencer.errand, directory, self.config)
+        self.anchors = open_anchors(self.store, self.sequencer.errand, roots, self.config)
         self.source = Source(
             self.store,
             self.config.origin,
