@@ -61,9 +61,10 @@ class Lookout:
         while True:
             try:
                 self._looked(await self.look())
-            except TlogError as error:
-                logger.error("looking for our own cosignatures failed: %s", error.detail)
-            self.ready.set()
+                self.ready.set()
+            except Exception as error:
+                # Without a first round that came to its end nothing is signed: /health says "starting".
+                logger.error("looking for our own cosignatures failed", exc_info=error)
             await asyncio.sleep(self._interval)
 
     async def look(self) -> Looked:

@@ -21,6 +21,7 @@ from witness.witness import Witness
 from witness.writer import Writer
 
 WRITER_FAILED = 70
+END_SECONDS = 5.0
 
 
 def serve(directory: Path, host: str, port: int) -> int:
@@ -101,9 +102,8 @@ def make_service(witness: Witness, metrics: Metrics, stop: asyncio.Event) -> Ser
 
 
 async def end(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancel what runs in the background and wait until it has ended."""
+    """Cancel what runs in the background and wait until it has ended, but not for ever."""
     for task in tasks:
         task.cancel()
-    for task in tasks:
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    if tasks:
+        await asyncio.wait(tasks, timeout=END_SECONDS)

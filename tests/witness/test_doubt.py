@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,7 +29,7 @@ from tlog.errors import CorruptStore, InvalidInput, Refused, VerificationError
 from witness.cosigner import Cosigned, known_log
 from witness.doubt import own_cosignature, resume
 from witness.guard import Guard
-from witness.lookout import published
+from witness.lookout import Looked, published
 from witness.rows import HoldRow, LatestRow, LogRow, origin_key
 from witness.setup import STORE
 from witness.state import HELD, Conflict, Refuse
@@ -253,6 +254,28 @@ async def test_nothing_is_signed_before_the_first_look(directory: Path, serve: S
     assert (await served.add(LOG.body(0, 7))).status == 409
     with pytest.raises(Refused):
         await published(served.witness.store, "x", [], 1.0)
+
+
+async def test_a_look_that_fails_is_no_look(
+    directory: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is signed until one round came to its end."""
+    monkeypatch.setenv("WITNESS_CHECK_INTERVAL", "0.01")
+    served = await serve()
+    lookout, broken = served.service.lookout, asyncio.Event()
+    look = lookout.look
+
+    async def failing() -> Looked:
+        broken.set()
+        raise OSError("disk")
+
+    monkeypatch.setattr(lookout, "look", failing)
+    lookout.ready.clear()
+    await broken.wait()
+    assert (await served.add(LOG.body(LATEST, 7))).status == 503
+    monkeypatch.setattr(lookout, "look", look)
+    await asyncio.wait_for(lookout.ready.wait(), 20)
+    assert (await served.add(LOG.body(LATEST, 7))).status == 200
 
 
 def test_resume(directory: Path) -> None:
