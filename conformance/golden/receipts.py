@@ -37,6 +37,8 @@ INNER: list[Any] = [SIZE, TARGET, list(GOOD.path)]
 ROOT = GOOD.head.root
 OLD_ROOT, OLD_STREAM = "checkpoints/good/older-head-of-the-root.note", "cose/held/older-head.note"
 
+FORKED = "cose/held/forked-head.note"
+
 
 def spelled(
     protected: Any = PARTS,
@@ -102,6 +104,7 @@ def encodings(good: bytes) -> dict[str, bytes]:
         "header-byte-behind-the-end": spelled(raw + b"\x00"),
         "header-not-sorted": spelled(cbor2.dumps({395: 1, **without(395)})),
         "header-integer-too-long": spelled(raw.replace(b"\xa4\x01\x27", b"\xa4\x18\x01\x27")),
+        "header-value-too-long": spelled(raw[:-1] + b"\x18\x01"),
         "header-label-twice": spelled(b"\xa5\x01\x27" + raw[1:]),
         "header-no-map": spelled(b"\x80"),
         "unprotected-one-more": spelled(unprotected={396: {-1: [proof]}, 4: b"x"}),
@@ -185,6 +188,11 @@ def add_consistency(vectors: Vectors) -> None:
     add(vectors, "cose/good/consistency-of-the-root.cose", good, (PASS, PASS, NONE, NONE), held)
     of_stream = spelled(inner=inner, kind=-2)
     add(vectors, "cose/good/consistency.cose", of_stream, ALONE, {"old": OLD_STREAM})
+    # The log signed another tree of five: the receipt is good, and is not of that history.
+    fork = sign_note(Checkpoint(ORIGIN, 5, bytes(32)).body(), [LOG])
+    vectors.files[FORKED] = fork
+    receipt = spelled(root, [5, SIZE, consistency_proof(5, SIZE, edge)], kind=-2)
+    add(vectors, "cose/bad/consistency-of-another-history.cose", receipt, BROKEN, {"old": FORKED})
     flipped = [bytes([path[0][0] ^ 1]) + path[0][1:], *path[1:]]
     bad = {
         "of-another-size": spelled(root, [4, SIZE, path], kind=-2),

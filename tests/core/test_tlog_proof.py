@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from conformance.golden.documents import AT
 from conformance.golden.honest import HONEST, LOG, POLICY, STREAM_ORIGIN, TARGET, W1, W2, prove
-from tlog.core.hashes import leaf_hash
+from conformance.golden.portable import first_path
+from tlog.core.checkpoint import Checkpoint
+from tlog.core.hashes import EMPTY_ROOT, leaf_hash
 from tlog.core.note import Verifier, parse_vkey, sign_note
 from tlog.core.policy import parse_policy
 from tlog.core.tlog_proof import (
@@ -179,10 +181,9 @@ def test_every_fault_is_refused(fault: int) -> None:
 
 
 def test_only_heads_of_streams_of_this_log_are_shown() -> None:
-    """The root log's own first leaf is in the root log too, and is no stream's head."""
-    other = prove(body=LOG.name.encode() + b"x")
-    assert other.place  # what stands there is not ours to judge
-    root_body = prove().place[3].partition(b"\n\n")[0] + b"\n"
-    proof = TlogProof(INDEX, HEAD.hashes, ROOT_NOTE, root_body)
+    """The root log's own empty head is a leaf of the root log too, and is no stream's."""
+    body = Checkpoint(LOG.name, 0, EMPTY_ROOT).body()
+    proof = TlogProof(0, tuple(first_path()), ROOT_NOTE, body)
+    assert verify_proof(proof, leaf_hash(body), KEY)[0].size == SIZE
     with pytest.raises(VerificationError):
         verify_head_proof(proof, KEY)
