@@ -196,6 +196,7 @@ ENTRIES: dict[str, tuple[dict[str, object], str, str]] = {
     "the number": ({"number": 9}, "stream", "another stream"),
     "the stream": ({"/streamId": "acme:prod:other"}, "stream", "another stream"),
     "a producer's count": ({"/producer/sequence": 9}, "producer", "scorer sent 9"),
+    "a producer's gap": ({"/producer/sequence": 277}, "producer", "277 where 276 must"),
     "the commitment": ({"/commitment/root": "sha256:00"}, "entry", "form"),
     "a member": ({"/severity": DELETE}, "entry", "required"),
     "an unknown member": ({"/nonsense": 1}, "entry", "no member"),
