@@ -8,7 +8,6 @@ In scope: the rounds, what is told to whom. Out of scope: what is made of it (`w
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Iterable
@@ -60,8 +59,15 @@ class Gossip:
             except Exception as error:
                 # Whatever it is: a witness that stops to listen without a word is worse than one that complains.
                 logger.critical("gossip failed; it goes on", exc_info=error)
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.watch.news.wait(), max(0.0, due - time.monotonic()))
+            await self._rest(due - time.monotonic())
+
+    async def _rest(self, seconds: float) -> None:
+        """Until there is news, but not longer. Not by wait_for: it forgets a cancellation that comes with the news."""
+        news = asyncio.create_task(self.watch.news.wait())
+        try:
+            await asyncio.wait({news}, timeout=max(0.0, seconds))
+        finally:
+            news.cancel()
 
     async def pushed(self) -> None:
         """Compare what arrived, and tell the peers of forks."""
