@@ -17,7 +17,7 @@ from tlog.core.add_checkpoint import parse_request
 from tlog.core.checkpoint import open_checkpoint, parse_checkpoint
 from tlog.core.hashes import EMPTY_ROOT
 from tlog.core.note import parse_vkey
-from tlog.errors import Unavailable
+from tlog.errors import CorruptStore, Unavailable
 from tlog.witnesses.clock import WitnessClock
 from tlog.witnesses.keeper import BEHIND, OK, REFUSING, UNREACHABLE
 
@@ -266,3 +266,29 @@ def test_what_a_silent_witness_said_is_forgotten() -> None:
     assert clock.ahead(1_005_000 + 62_000) > 0
     clock.heard(("w", 1), 1_000, now - 11)
     assert clock.ahead(10**15) == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (CorruptStore("tile 0/0 of stream 0 is missing"), "cannot make the proof: tile 0/0"),
+        (ZeroDivisionError("oops"), "asked no more: ZeroDivisionError('oops')"),
+    ],
+)
+async def test_our_own_faults_are_told_and_stop_nothing(
+    directory: Path, fault: Exception, said: str
+) -> None:
+    witness = Witness(1, verifier(directory))
+
+    async def prove(old: int, size: int) -> tuple[bytes, ...]:
+        raise fault
+
+    async with started(witness), served(directory, [witness]) as site:
+        await site.shown(await site.append(), 1)
+        site.gateway._knowledge = site.gateway._knowledge._replace(prove=prove)
+        await site.append()
+        keeper = site.log.publication.keepers[0]
+        await until(lambda: said in keeper.error)
+        assert keeper.status(time.monotonic(), 60.0) == BEHIND
+        await site.append()
+        assert site.log.sequencer.status == "ok"
