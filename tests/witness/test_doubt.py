@@ -128,17 +128,19 @@ def test_one_commit_ahead_of_the_guard_is_a_crash(directory: Path) -> None:
     witness.close()
 
 
-def test_another_history_of_the_same_length(directory: Path) -> None:
-    """The number fits, the chain does not."""
+@pytest.mark.parametrize("further", [[], [9]])
+def test_another_history(directory: Path, further: list[int]) -> None:
+    """The number fits, or is one less as after a crash; the chain does not."""
     other = directory.with_name("other")
     shutil.copytree(directory, other)
-    for path, new in ((directory, 7), (other, 8)):
+    for path, sizes in ((directory, [7, *further]), (other, [8])):
         witness = opened(path)
-        grow(witness, LATEST, new)
+        for old, new in zip([LATEST, *sizes], sizes, strict=False):
+            grow(witness, old, new)
         witness.close()
     shutil.copy(other / "guard", directory / "guard")
     witness = opened(directory)
-    assert refused(witness, 7, 9) == HELD
+    assert refused(witness, 7, 10) == HELD
     witness.close()
 
 
