@@ -9,7 +9,15 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from conformance.peers import growth, readers, scitt_cose, suites, tlog_proofs, witnesses
+from conformance.peers import (
+    growth,
+    litewitness,
+    readers,
+    scitt_cose,
+    suites,
+    tlog_proofs,
+    witnesses,
+)
 from conformance.peers.table import Row, render
 
 PARTS = (
@@ -17,6 +25,7 @@ PARTS = (
     growth.check,
     suites.check,
     witnesses.check,
+    litewitness.check,
     tlog_proofs.check,
     scitt_cose.check,
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 LOG_KEY, COSIGNER_KEY = 1, 4
 
@@ -23,6 +24,30 @@ def new_key(name: str, kind: int = LOG_KEY) -> tuple[str, str]:
     common = f"{name}+{key_id(name, material).hex()}"
     secret = base64.b64encode(prefix + private.private_bytes_raw()).decode()
     return f"PRIVATE+KEY+{common}+{secret}", f"{common}+{base64.b64encode(material).decode()}"
+
+
+def vkey_of(name: str, kind: int, public: bytes) -> str:
+    """The vkey of a 32-byte public key."""
+    material = bytes([kind]) + public
+    return f"{name}+{key_id(name, material).hex()}+{base64.b64encode(material).decode()}"
+
+
+def cosigned(note: bytes, vkey: str) -> bool:
+    """Whether one of the note's lines is a cosignature/v1 under `vkey` (C2SP tlog-cosignature, type 0x04)."""
+    name, _, rest = vkey.partition("+")
+    material = base64.b64decode(rest.partition("+")[2])
+    text, _, lines = note.rpartition(b"\n\n")
+    for line in lines.decode().splitlines():
+        signer, blob = line.split(" ")[1], base64.b64decode(line.split(" ")[2])
+        if (signer, blob[:4]) != (name, key_id(name, material)):
+            continue
+        message = b"cosignature/v1\ntime %d\n" % int.from_bytes(blob[4:12], "big") + text + b"\n"
+        try:
+            Ed25519PublicKey.from_public_bytes(material[1:]).verify(blob[12:], message)
+        except InvalidSignature:
+            return False
+        return True
+    return False
 
 
 def vkey_under(vkey: str, name: str) -> str:
