@@ -305,3 +305,19 @@ def test_the_policy_of_a_log_names_this_log_alone(logs: Logs) -> None:
         b"https://log.example.com"
     ]
     log.close()
+
+
+def test_a_stored_note_is_believed_line_by_line(logs: Logs) -> None:
+    """Another key under the name of a witness is no quorum; a line of its key that fails is rot."""
+    log = logs.open()
+    assert log.policy is not None
+    head = log.sequencer.head
+    lines = [signer.sign_line(head.root.body(), NOW) for signer in SIGNERS]
+    assert published.has_quorum(head.note + lines[0] + lines[2], log.policy)
+    assert not published.has_quorum(head.note + lines[0], log.policy)
+    impostor = CosignatureSigner("w2.example.org", bytes(32)).sign_line(head.root.body(), NOW)
+    assert not published.has_quorum(head.note + lines[0] + impostor, log.policy)
+    other = SIGNERS[1].sign_line(b"log.example.com\n9\n", NOW)
+    with pytest.raises(CorruptStore, match="does not verify"):
+        published.has_quorum(head.note + lines[0] + other, log.policy)
+    log.close()
