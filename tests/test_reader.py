@@ -64,7 +64,8 @@ def test_consistency_at_many_sizes(log: TestLog) -> None:
     for _ in range(200):
         new = chance.randint(1, SIZE)
         old = chance.randint(1, new)
-        size, proof = reader.consistency(2, old, new)
+        size, proof, old_root, new_root = reader.consistency(2, old, new)
+        assert (old_root, new_root) == (reader.root_of(2, old), reader.root_of(2, new))
         assert size == new
         verify_consistency(old, new, proof, reader.root_of(2, old), reader.root_of(2, new))
 

@@ -16,7 +16,7 @@ from tlog.core.tiles import bundle_encode
 from tlog.errors import CorruptStore, Refused
 from tlog.reader import Reader
 from tlog.sequencer import commit as commit_module
-from tlog.sequencer.state import StreamView
+from tlog.sequencer.streams import StreamView
 from tlog.store import layout
 from tlog.surface import SHELF_BYTES, Shelf, Surface
 

@@ -24,10 +24,10 @@ from tlog.core.proofs import (
 from tlog.errors import CorruptStore, InvalidInput, Refused, VerificationError
 from tlog.published import first_published, first_witnessed
 from tlog.sequencer.publish import Head
-from tlog.sequencer.state import StreamView
+from tlog.sequencer.streams import StreamView
 from tlog.store import layout
 from tlog.store.environment import LogStore
-from tlog.store.layout import CHUNK_HEADER, Record, StreamRow, read_record
+from tlog.store.layout import CHUNK_HEADER, Record, StreamRow, read_records
 from tlog.store.lookup import position_of, positions_of_bundle
 from tlog.trees import Nodes, Trees
 
@@ -63,6 +63,16 @@ class Inclusion(NamedTuple):
     tree_size: int
     root: Hash
     hashes: list[Hash]
+    leaf: Hash
+
+
+class Consistency(NamedTuple):
+    """A checked consistency proof: RFC 6962 section 2.1.2. `size` is that of the newer tree."""
+
+    size: int
+    hashes: list[Hash]
+    old_root: Hash
+    new_root: Hash
 
 
 class Reader:
@@ -140,10 +150,13 @@ class Reader:
         """The root of the first `size` leaves."""
         return self._with_nodes(number, lambda nodes: root_hash(size, nodes))
 
-    def inclusion(self, number: int, index: int, size: int | None = None) -> Inclusion:
-        """A checked proof that leaf `index` is in the tree of `size` (default: the newest).
+    def inclusion(
+        self, number: int, index: int, size: int | None = None, leaf: Hash | None = None
+    ) -> Inclusion:
+        """A checked proof that leaf `index` is in the tree of `size` (default: the newest). HOT.
 
-        Raises: InvalidInput (tree-size, leaf-index), CorruptStore when the stored hashes do not give the root.
+        Whoever shows what the leaf is the hash of gives that hash as `leaf`; default: what the tree holds there.
+        Raises: InvalidInput (tree-size, leaf-index), CorruptStore when leaf and stored hashes do not give the root.
         """
         view = self.source.view(number)
         size = self._size(view, size)
@@ -151,31 +164,32 @@ class Reader:
             raise InvalidInput(
                 "leaf-index", f"leaf {index} is not in a tree of {size}", "/leaf_index"
             )
-        leaf = leaf_hash(self.leaf(number, index, view).record.entry)
 
         def prove(nodes: Nodes) -> Inclusion:
-            proof = Inclusion(
-                index, size, _root(nodes, size, view, number), inclusion_proof(index, size, nodes)
-            )
-            _check(lambda: verify_inclusion(leaf, index, size, proof.hashes, proof.root), number)
-            return proof
+            shown = nodes.read_nodes([(0, index)])[0] if leaf is None else leaf
+            root, hashes = _root(nodes, size, view, number), inclusion_proof(index, size, nodes)
+            _check(lambda: verify_inclusion(shown, index, size, hashes, root), number)
+            return Inclusion(index, size, root, hashes, shown)
 
         return self._with_nodes(number, prove, view)
 
-    def consistency(self, number: int, old: int, new: int | None = None) -> tuple[int, list[Hash]]:
-        """The new size and a checked proof that the tree of `old` leaves is a prefix of it."""
+    def consistency(self, number: int, old: int, new: int | None = None) -> Consistency:
+        """A checked proof that the tree of `old` leaves is a prefix of that of `new` (default: the newest).
+
+        Raises: InvalidInput (tree-size), CorruptStore.
+        """
         view = self.source.view(number)
         new = self._size(view, new)
         if not 0 < old <= new:
             raise InvalidInput("tree-size", f"first must be in 1 … second ({new})", "/first")
 
-        def prove(nodes: Nodes) -> list[Hash]:
+        def prove(nodes: Nodes) -> Consistency:
             proof, old_root = consistency_proof(old, new, nodes), root_hash(old, nodes)
             new_root = _root(nodes, new, view, number)
             _check(lambda: verify_consistency(old, new, proof, old_root, new_root), number)
-            return proof
+            return Consistency(new, proof, old_root, new_root)
 
-        return new, self._with_nodes(number, prove, view)
+        return self._with_nodes(number, prove, view)
 
     def stream_head(
         self, number: int, view: StreamView | None = None
@@ -184,10 +198,11 @@ class Reader:
         view = view or self.source.view(number)
         head = self.source.head()
         checkpoint = Checkpoint(self.origin(number), view.size, view.root)
-        proof = self.inclusion(layout.ROOT_LOG, view.root_leaf, head.root.size)
-        if leaf_hash(checkpoint.body()) != leaf_hash(self.leaf(0, view.root_leaf).record.entry):
+        body = checkpoint.body()
+        if self.leaf(layout.ROOT_LOG, view.root_leaf).record.entry != body:
             raise CorruptStore(f"the newest head of stream {number} is not what the root log holds")
-        return checkpoint, proof, head
+        size, leaf = head.root.size, leaf_hash(body)
+        return checkpoint, self.inclusion(layout.ROOT_LOG, view.root_leaf, size, leaf), head
 
     def first_head(self, located: Located) -> tuple[Checkpoint, int]:
         """The first head that covers an event and its leaf index in the root log."""
@@ -196,7 +211,9 @@ class Reader:
         with self._store.read() as txn:
             first, last = self._commit_chunks(txn, located.position >> 16)
             for number in range(last, first - 1, -1):
-                for record in _records(self._store.chunk(txn, number)):
+                chunk = bytes(self._store.chunk(txn, number))
+                # A commit of thousands of streams has thousands of heads, in a few chunks.
+                for record in read_records(chunk) if prefix in chunk else ():
                     if record.kind == layout.HEAD and record.entry.startswith(prefix):
                         return parse_checkpoint(record.entry), record.index
         raise CorruptStore(f"no head of stream {located.stream} covers leaf {located.index}")
@@ -262,15 +279,6 @@ def _root(nodes: Nodes, size: int, view: StreamView, number: int) -> Hash:
     proof = consistency_proof(size, view.size, nodes)
     _check(lambda: verify_consistency(size, view.size, proof, root, view.root), number)
     return root
-
-
-def _records(chunk: Any) -> list[Record]:
-    records = []
-    offset = CHUNK_HEADER.size
-    while offset < len(chunk):
-        record, offset = read_record(chunk, offset)
-        records.append(record)
-    return records
 
 
 def _check(verify: Callable[[], None], number: int) -> None:

@@ -24,7 +24,7 @@ from tlog.core.tiles import (
 )
 from tlog.errors import CorruptStore, Refused, VerificationError
 from tlog.reader import Reader
-from tlog.sequencer.state import StreamView
+from tlog.sequencer.streams import StreamView
 from tlog.store import layout
 
 SHELF_BYTES = 64 << 20

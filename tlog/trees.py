@@ -10,11 +10,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from tlog.core.hashes import Hash, leaf_hash
+from tlog.core.hashes import Hash
 from tlog.core.merkle import Edge, Node
 from tlog.core.tiles import tile_of
 from tlog.errors import CorruptStore
-from tlog.sequencer.state import StreamView, load_edge
+from tlog.sequencer.streams import StreamView, leaves_at, load_edge
 from tlog.store import layout
 from tlog.store.environment import LogStore
 from tlog.store.lookup import positions_of_bundle
@@ -31,23 +31,28 @@ class Nodes:
         self._txn = txn
         self._number = number
         self._edge = edge
+        self._tiles: dict[tuple[int, int], Any] = {}
 
     def read_nodes(self, nodes: Sequence[Node]) -> list[Hash]:
-        """The hashes of `nodes`. Raises: CorruptStore when a tile is missing."""
-        return [self._read(node) for node in nodes]
-
-    def _read(self, node: Node) -> Hash:
-        try:
-            return self._edge.read_nodes([node])[0]
-        except LookupError:
+        """The hashes of `nodes`. Raises: CorruptStore when a tile is missing. HOT: once per proof."""
+        size = self._edge.size
+        hashes = []
+        for node in nodes:
             level, index, offset = tile_of(node)
-            key = layout.tile_key(self._number, level, index)
-            tile = self._txn.get(key, db=self._store.db["tiles"])
-            if tile is None:
-                raise CorruptStore(
-                    f"tile {level}/{index} of stream {self._number} is missing"
-                ) from None
-            return bytes(tile[offset : offset + 32])
+            if index < size >> 8 * (level + 1):  # a full one, which the edge has dropped
+                tile = self._tiles.get((level, index)) or self._tile(level, index)
+                hashes.append(bytes(tile[offset : offset + 32]))
+            else:
+                hashes += self._edge.read_nodes([node])
+        return hashes
+
+    def _tile(self, level: int, index: int) -> Any:
+        key = layout.tile_key(self._number, level, index)
+        tile = self._txn.get(key, db=self._store.db["tiles"])
+        if tile is None:
+            raise CorruptStore(f"tile {level}/{index} of stream {self._number} is missing")
+        self._tiles[level, index] = tile
+        return tile
 
 
 class Trees:
@@ -68,13 +73,13 @@ class Trees:
             if edge is None or edge.size < view.size:
                 edge = load_edge(self._store, txn, number, view.size, view.tail[: view.size % 256])
         elif edge.size < view.size:
-            leaves = []
+            leaves: list[Hash] = []
             at = edge.size
             while at < view.size:
                 bundle, slot = divmod(at, layout.TILE_WIDTH)
-                for position in positions_of_bundle(self._store, txn, number, bundle, view)[slot:]:
-                    leaves.append(leaf_hash(self._store.record(txn, position).entry))
-                    at += 1
+                new = positions_of_bundle(self._store, txn, number, bundle, view)[slot:]
+                leaves += leaves_at(self._store, txn, new)
+                at += len(new)
             edge.append(leaves)
             edge.full_tiles()
             edge.drop()

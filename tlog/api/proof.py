@@ -19,7 +19,7 @@ from tlog.api.context import GATE, LOG
 from tlog.api.query import ProofQuery, read_query
 from tlog.core import cose, tlog_proof
 from tlog.core.checkpoint import Checkpoint
-from tlog.core.hashes import Hash
+from tlog.core.hashes import Hash, leaf_hash
 from tlog.core.ids import parse_event_id
 from tlog.core.package import build_package
 from tlog.errors import InvalidInput, Refused, Unavailable
@@ -89,9 +89,10 @@ class _Shown(NamedTuple):
 
 def _first_head(log: Log, located: Located) -> _Shown:
     head, root_leaf = log.reader.first_head(located)
-    hashes = log.reader.inclusion(located.stream, located.index, head.size).hashes
+    leaf = leaf_hash(located.record.entry)
+    hashes = log.reader.inclusion(located.stream, located.index, head.size, leaf).hashes
     size = log.sequencer.head.root.size
-    path = log.reader.inclusion(ROOT_LOG, root_leaf, size).hashes
+    path = log.reader.inclusion(ROOT_LOG, root_leaf, size, leaf_hash(head.body())).hashes
     return _Shown(head, hashes, root_leaf, path, size)
 
 

@@ -114,7 +114,7 @@ def replayed_receipt(log: Log, event: Replayed, *, minimal: bool) -> bytes:
         salt = None
     # One view for both proofs: the writer may commit between any two lines of this function.
     view = reader.source.view(event.stream)
-    inclusion = reader.inclusion(event.stream, event.index, view.size)
+    inclusion = reader.inclusion(event.stream, event.index, view.size, leaf_hash(entry))
     head, proof, signed = reader.stream_head(event.stream, view)
     return receipt_json(
         event_id=record["id"],

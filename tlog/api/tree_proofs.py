@@ -16,7 +16,6 @@ from tlog.api.query import ConsistencyQuery, InclusionQuery, read_query
 from tlog.api.sth import visible_number
 from tlog.core import cose
 from tlog.core.checkpoint import Checkpoint
-from tlog.core.hashes import leaf_hash
 from tlog.core.wire import b64decode, b64encode
 from tlog.errors import InvalidInput, VerificationError
 from tlog.log import Log
@@ -45,12 +44,11 @@ async def get_inclusion(request: web.Request) -> web.Response:
         head = Checkpoint(log.reader.origin(number), size, proof.root)
         shown = cose.Inclusion(size, index, tuple(proof.hashes))
         return _receipt(log, number, head, shown, "/tree_size")
-    leaf = leaf_hash(log.reader.leaf(number, index).record.entry)
     return _json(
         InclusionProof(
             proof.leaf_index,
             proof.tree_size,
-            b64encode(leaf),
+            b64encode(proof.leaf),
             b64encode(proof.root),
             [b64encode(node) for node in proof.hashes],
         ),
@@ -87,22 +85,21 @@ async def get_consistency(request: web.Request) -> web.Response:
     if second > size:
         raise InvalidInput("tree-size", f"the tree has {size} leaves", "/second")
     first = query.first
-    _, hashes = log.reader.consistency(number, first, second)
-    new_root = log.reader.root_of(number, second)
+    proof = log.reader.consistency(number, first, second)
     if form == COSE_FORM:
         if first == second:
             detail = "a receipt of consistency is for two sizes; there is nothing to prove for one"
             raise InvalidInput("tree-size", detail, "/first")
-        head = Checkpoint(log.reader.origin(number), second, new_root)
-        shown = cose.Consistency(first, second, tuple(hashes))
+        head = Checkpoint(log.reader.origin(number), second, proof.new_root)
+        shown = cose.Consistency(first, second, tuple(proof.hashes))
         return _receipt(log, number, head, shown, "/second")
     return _json(
         ConsistencyProof(
             first,
             second,
-            b64encode(log.reader.root_of(number, first)),
-            b64encode(new_root),
-            [b64encode(node) for node in hashes],
+            b64encode(proof.old_root),
+            b64encode(proof.new_root),
+            [b64encode(node) for node in proof.hashes],
         ),
         f"consistency-{first}-{second}.json",
     )

@@ -25,7 +25,8 @@ from tlog.sequencer.batch import (
     Replayed,
     StreamHead,
 )
-from tlog.sequencer.state import States, StreamState
+from tlog.sequencer.state import States
+from tlog.sequencer.streams import StreamState
 from tlog.store import layout
 from tlog.store.layout import ChunkWriter, StreamRow, encode_record
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from tlog.cache import Cache
-from tlog.core.hashes import Hash, leaf_hash
 from tlog.core.merkle import Edge
 from tlog.errors import CorruptStore
 from tlog.sequencer.producers import ProducerState, find_in_pages, find_run, producer_key
+from tlog.sequencer.streams import StreamState, StreamView, load_edge
 from tlog.store import layout
 from tlog.store.environment import LogStore
 from tlog.store.layout import ProducerRow, StateRow, StreamRow
@@ -35,68 +35,6 @@ _STREAM_BYTES = 1024
 _LEAF_BYTES = 225
 _RESTING_VIEWS = 4096  # up to 10 KiB each
 _DAY_MS = 86_400_000
-
-
-class StreamView(NamedTuple):
-    """A stream as of one commit. `tail[: size % 256]` are the positions after the last full bundle."""
-
-    size: int
-    root: Hash
-    ms: int
-    root_leaf: int
-    tail: list[int]
-
-
-class StreamState:
-    """The right edge of one stream: all that appending needs."""
-
-    __slots__ = ("edge", "ms", "number", "previous", "root_leaf", "size", "tail")
-
-    def __init__(
-        self,
-        number: int,
-        size: int,
-        previous: str,
-        ms: int,
-        root_leaf: int,
-        tail: list[int],
-        edge: Edge,
-    ) -> None:
-        self.number = number
-        self.size = size
-        self.previous = previous  # block hash of the last entry, as text
-        self.ms = ms
-        self.root_leaf = root_leaf
-        self.tail = tail
-        self.edge = edge
-
-    def view(self) -> StreamView:
-        """An immutable picture of now; `tail` is shared because it only grows or is replaced."""
-        return StreamView(self.size, self.edge.root(), self.ms, self.root_leaf, self.tail)
-
-    def row(self) -> StateRow:
-        """What a sweep stores."""
-        previous = bytes.fromhex(self.previous[7:])
-        return StateRow(
-            self.size, previous, self.ms, self.root_leaf, layout.encode_positions(self.tail)
-        )
-
-
-def load_edge(store: LogStore, txn: Any, number: int, size: int, tail: list[int]) -> Edge:
-    """The edge of a tree of `size` leaves, from its tail's entries and the roots of its full tiles."""
-
-    def read(level: int, index: int, width: int) -> list[Hash]:
-        if level == 0:
-            return [leaf_hash(store.record(txn, position).entry) for position in tail[:width]]
-        hashes = []
-        for child in range(index * layout.TILE_WIDTH, index * layout.TILE_WIDTH + width):
-            tile = txn.get(layout.tile_key(number, level - 1, child), db=store.db["tiles"])
-            if tile is None:
-                raise CorruptStore(f"tile {level - 1}/{child} of stream {number} is missing")
-            hashes.append(bytes(tile[-32:]))
-        return hashes
-
-    return Edge.load(size, read)
 
 
 class States:

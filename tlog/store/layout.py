@@ -26,8 +26,9 @@ dirty in memory and written every so often in key order; after a crash the commi
 
 from __future__ import annotations
 
+from itertools import accumulate
 from struct import Struct as Packer
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgpack
 import msgspec
@@ -196,12 +197,7 @@ def encode_positions(positions: list[int]) -> bytes:
 
 def decode_positions(data: bytes) -> list[int]:
     """The inverse of `encode_positions`."""
-    position = 0
-    positions = []
-    for delta in msgpack.unpackb(data):
-        position += delta
-        positions.append(position)
-    return positions
+    return list(accumulate(msgpack.unpackb(data)))
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -253,6 +249,22 @@ def read_record(chunk: bytes, offset: int) -> tuple[Record, int]:
         rest += REQUEST.size
     sealed = bytes(chunk[rest:end])
     return Record(flags & KIND_MASK, stream, index, entry, mac, request, sealed), end
+
+
+def read_records(chunk: Any) -> list[Record]:
+    """All records of a chunk."""
+    records = []
+    offset = CHUNK_HEADER.size
+    while offset < len(chunk):
+        record, offset = read_record(chunk, offset)
+        records.append(record)
+    return records
+
+
+def read_entry(chunk: Any, offset: int) -> Any:
+    """The entry of the record at `offset` and nothing else of it, as a slice of `chunk`. HOT: all leaves of a tail."""
+    start = offset + RECORD_HEADER.size
+    return chunk[start : start + RECORD_HEADER.unpack_from(chunk, offset)[3]]
 
 
 class ChunkWriter:

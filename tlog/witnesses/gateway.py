@@ -197,13 +197,13 @@ class Gateway:
         known = self._proofs.get((old, size))
         if known is not None:
             return known
-        _, proof = await asyncio.get_running_loop().run_in_executor(
+        made = await asyncio.get_running_loop().run_in_executor(
             self._thread, self._reader.consistency, ROOT_LOG, old, size
         )
         if len(self._proofs) >= _PROOFS_KEPT:
             self._proofs.clear()
-        self._proofs[old, size] = proof
-        return proof
+        self._proofs[old, size] = made.hashes
+        return made.hashes
 
 
 def _tell(endpoint: Endpoint, complete: bool) -> None:
