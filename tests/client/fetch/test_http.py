@@ -203,3 +203,10 @@ async def test_no_more_requests_at_once_than_agreed(log: TiledLog) -> None:
     async with log.served(), Fetcher(log.url, parallel=3) as fetcher:
         await asyncio.gather(*[fetcher.tile(0, number) for number in range(20)])
     assert most == 3
+
+
+def test_a_small_gzip_does_not_unfold_in_memory() -> None:
+    unpack = http._Gzip("url", 100)
+    with pytest.raises(InvalidInput, match="more than 100 bytes"):
+        unpack.take(gzip.compress(bytes(50_000_000)))
+    assert len(unpack._body) == 101
