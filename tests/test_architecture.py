@@ -93,7 +93,7 @@ LIBRARIES = {
     "msgspec": ("tlog", "witness"),
     "orjson": ("tlog", "witness"),
     "pytest": ("conformance.http",),
-    "prometheus_client": ("tlog.api", "tlog.server", "witness.metrics"),
+    "prometheus_client": ("tlog.api", "tlog.server", "witness.metrics", "witness.audit.figures"),
     "pymerkle": ("witness", "conformance"),
     "rfc3161_client": ("tlog.core.timestamp",),
     "rfc3161ng": ("tlog.core.timestamp",),
