@@ -16,13 +16,13 @@ import orjson
 
 from tlog.client.errors import StateUnusable
 from tlog.client.fetch.audit import MemoryState, Trail
+from tlog.client.fetch.entries import Checked, EntryCheck, parse_checked
 from tlog.client.pins import write_durably
 from tlog.core.checkpoint import Checkpoint, open_checkpoint
 from tlog.core.note import Verifier
 from tlog.core.root_log import StreamHead
 from tlog.core.wire import b64decode, b64encode
 from tlog.errors import TlogError
-from tlog.monitor.entries import Checked, EntryCheck, parse_checked
 
 VERSION = 1
 

@@ -6,7 +6,7 @@ Source: https://c2sp.org/tlog-tiles, verifier's part; Tessera's fsck; design §2
    the SDK has kept (`tlog.client.pins`); both notes of a contradiction are saved as evidence.
 2. Every leaf of the root log, and every head of every stream in it, from the streams' own leaf hashes; every tile of
    every level on the way (`tlog.client.fetch`).
-3. The entries of public streams, and of those that the token may read (`tlog.monitor.entries`).
+3. The entries of public streams, and of those that the token may read (`tlog.client.fetch.entries`).
 4. Of each stream that grew, the newest checkpoint: signed, and a head in the root log.
 
 What was checked in an earlier run is not read again. A finding made with the help of what that run left is made again
@@ -20,6 +20,7 @@ from dataclasses import replace
 
 from tlog.client.errors import ForkDetected
 from tlog.client.fetch.audit import Progress
+from tlog.client.fetch.entries import check_identities
 from tlog.client.fetch.http import Fetcher
 from tlog.client.fetch.tree import RemoteTree
 from tlog.client.pins import Head, Pins
@@ -27,7 +28,6 @@ from tlog.core.checkpoint import Checkpoint, open_checkpoint
 from tlog.core.note import Verifier
 from tlog.core.root_log import RuleBroken
 from tlog.errors import InvalidInput, Refused, VerificationError
-from tlog.monitor.entries import check_identities
 from tlog.monitor.evidence import contradiction
 from tlog.monitor.state import FileState
 from tlog.monitor.visit import Report, Scope, Visit

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tlog.client.fetch.audit import Counts, MemoryState, Progress, RootFollower, each
+from tlog.client.fetch.entries import Checked, EntryCheck
 from tlog.client.fetch.http import Fetcher
 from tlog.client.pins import Head
 from tlog.core.checkpoint import Checkpoint
@@ -18,7 +19,6 @@ from tlog.core.ids import public_label, stream_origin
 from tlog.core.note import Verifier
 from tlog.core.root_log import RuleBroken, StreamHead, is_label, public_stream
 from tlog.errors import InvalidInput, Refused
-from tlog.monitor.entries import Checked, EntryCheck
 from tlog.monitor.heads import StreamNotes
 from tlog.monitor.state import FileState
 
