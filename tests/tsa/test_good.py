@@ -56,8 +56,8 @@ def test_revoked(authority: Authority, tmp_path: Path) -> None:
     answer = authority.reply(request)
     roots = parse_roots(authority.root.read_bytes())
     verify_timestamp(answer, request, NOTE, roots=roots, crls=[authority.revocation_list()])
+    crls = [authority.revocation_list(revoke=True)]
     with pytest.raises(VerificationError):
-        crls = [authority.revocation_list(revoke=True)]
         verify_timestamp(answer, request, NOTE, roots=roots, crls=crls)
     with pytest.raises(DemoError):
         Authority(tmp_path).reply(request)

@@ -15,8 +15,9 @@ from tests.tsa.conftest import NONCE, NOTE, Liar
 from tests.tsa.forge import DAY, NOW, NOW_MS, Party, certify, new_key, reply
 from tlog.core import der
 from tlog.core.timestamp import accept, build_request, verify_timestamp
-from tlog.core.timestamp_chain import path_of
-from tlog.errors import VerificationError
+from tlog.core.timestamp_chain import find_signer, path_of
+from tlog.core.timestamp_token import parse_reply
+from tlog.errors import InvalidInput, VerificationError
 
 TIME_STAMPING, CODE_SIGNING = ExtendedKeyUsageOID.TIME_STAMPING, ExtendedKeyUsageOID.CODE_SIGNING
 
@@ -122,6 +123,23 @@ def test_a_signer_that_may_not(kind: str, liar: Liar) -> None:
     signer = SIGNERS[kind](liar.root)
     with pytest.raises(VerificationError):
         check(liar, reply(liar.request, liar.wish, signer=signer))
+
+
+def test_it_is_not_left_to_the_library(liar: Liar) -> None:
+    """What OpenSSL refuses too is refused before it is asked: its next version may see it another way."""
+    for changes in ({"signers": 2}, {"signers": 0}, {"status": 1}):
+        with pytest.raises(InvalidInput):
+            parse_reply(reply(liar.request, liar.wish, **changes))
+    for kind in ("usage-code-signing", "usage-and-another", "usage-not-critical", "rsa-1024"):
+        signer = SIGNERS[kind](liar.root)
+        token = parse_reply(reply(liar.request, liar.wish, signer=signer))
+        with pytest.raises(VerificationError):
+            find_signer(token, [signer.certificate])
+    token = parse_reply(reply(liar.request, liar.wish))
+    own = liar.wish.signer.certificate
+    assert find_signer(token, [liar.root.certificate, own, own]) == own
+    with pytest.raises(VerificationError):
+        find_signer(token, [liar.root.certificate])
 
 
 def test_certificates_that_do_not_belong(liar: Liar) -> None:
