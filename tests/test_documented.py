@@ -152,10 +152,10 @@ def test_what_the_reader_is_told_to_type(tmp_path: Path) -> None:
     _check_hashes(done.stdout)
     assert re.search(r"^acme:prod:credit-scorer: verified, 2 entries$", done.stdout, re.M)
     assert re.search(r"^acme:prod:credit-scorer: verified, 3 entries$", done.stdout, re.M)
-    assert "is signed, is this stream's" in done.stdout
+    assert "1 checkpoint of streams signed and in the root log" in done.stdout
     assert "There is no guard" in done.stderr  # of the backup
-    # The witness's line alone, and below the log's in what it publishes.
-    assert len(re.findall("^— witness.example.org/w1 ", done.stdout, re.M)) == 2
+    # In what the witness publishes, below the log's line.
+    assert re.search("^\u2014 witness.example.org/w1 ", done.stdout, re.M)
 
 
 def _check_hashes(output: str) -> None:
