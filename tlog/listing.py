@@ -8,14 +8,14 @@ One thread per call; any thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import orjson
 
 from tlog.reader import Located, Source
 from tlog.store import layout
-from tlog.store.layout import CHUNK_HEADER, RECORD_HEADER, read_record
+from tlog.store.layout import CHUNK_HEADER, RECORD_HEADER, StreamRow, read_record
 
 # Records that one page may look at: a few tens of milliseconds.
 BUDGET = 20_000
@@ -57,7 +57,7 @@ class Listing:
         A cursor that comes from nowhere stands for the next record: nothing is ever read as a record that is none.
         """
         start = max(self._start(wanted), cursor)
-        numbers, needles = self._numbers(wanted), _needles(wanted)
+        streams, needles = _Streams(self._source.rows, wanted), _needles(wanted)
         sizes: dict[int, int] = {}
         events: list[Located] = []
         looked_at = 0
@@ -67,7 +67,7 @@ class Listing:
             looked_at += 1
             if looked_at > BUDGET or len(events) == limit:
                 return Page(events, position)
-            record = _wanted(chunk, position & 0xFFFF, numbers, needles, wanted)
+            record = _wanted(chunk, position & 0xFFFF, streams, needles, wanted)
             if record is None:
                 continue
             if record.stream not in sizes:
@@ -110,12 +110,23 @@ class Listing:
                 _, _, _, entry, extra = RECORD_HEADER.unpack_from(chunk, offset)
                 offset += RECORD_HEADER.size + entry + extra
 
-    def _numbers(self, wanted: Filter) -> set[int]:
-        if wanted.stream is not None:
-            return {wanted.stream}
-        prefix = wanted.tenant + ":"
-        rows = list(self._source.rows.items())
-        return {number for number, row in rows if row.stream_id.startswith(prefix)}
+
+class _Streams(dict[int, bool]):
+    """Which streams are wanted, by number: each is looked at when the page meets it. A log may have very many."""
+
+    def __init__(self, rows: Mapping[int, StreamRow], wanted: Filter) -> None:
+        self._rows = rows
+        self._prefix = wanted.tenant + ":"
+        self._only = wanted.stream
+
+    def __missing__(self, number: int) -> bool:
+        if self._only is not None:
+            found = number == self._only
+        else:
+            row = self._rows.get(number)
+            found = row is not None and row.stream_id.startswith(self._prefix)
+        self[number] = found
+        return found
 
 
 def _members(wanted: Filter) -> dict[str, str]:
@@ -139,11 +150,11 @@ def _needles(wanted: Filter) -> list[bytes]:
 
 
 def _wanted(
-    chunk: bytes, offset: int, numbers: set[int], needles: list[bytes], wanted: Filter
+    chunk: bytes, offset: int, streams: _Streams, needles: list[bytes], wanted: Filter
 ) -> layout.Record | None:
     """The record at `offset`, if it is an event of these streams that the filter lets through."""
     kind, stream, _, entry_length, _ = RECORD_HEADER.unpack_from(chunk, offset)
-    if kind & layout.KIND_MASK == layout.HEAD or stream not in numbers:
+    if kind & layout.KIND_MASK == layout.HEAD or not streams[stream]:
         return None
     start = offset + RECORD_HEADER.size
     if any(chunk.find(needle, start, start + entry_length) < 0 for needle in needles):

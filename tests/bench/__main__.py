@@ -14,10 +14,11 @@ import platform
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench import http, offline, surface
+from tests.bench import http, offline, streams, surface, witnesses
 
 FLOORS = {
     "single lean, 64 clients: events/s": (8_000, "at least"),
@@ -31,6 +32,11 @@ FLOORS = {
     "disk in batches: bytes per byte": (1.3, "at most"),
     "disk at one event per commit: bytes per byte": (1.8, "at most"),
     "commit over 1000 streams: ms": (20, "at most"),
+    "many streams, start: s": (5, "at most"),
+    "many streams, start: RssAnon MB": (600, "at most"),
+    "many streams, after traffic: RssAnon MB": (600, "at most"),
+    "many streams, start after SIGKILL: s": (5, "at most"),
+    "ingest with / without witnesses: ratio": (0.9, "at least"),
 }
 
 
@@ -64,29 +70,35 @@ def sha256_rate(seconds: float = 1.0) -> float:
     return done / (time.perf_counter() - began) / 1e6
 
 
+PARTS: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
+    "http": lambda folder, options: http.measure(folder, options.seconds),
+    "surface": lambda folder, options: surface.measure(folder, options.seconds),
+    "offline": lambda folder, options: offline.measure(folder, options.leaves),
+    "streams": lambda folder, options: streams.measure(folder, options.streams),
+    "witnesses": lambda folder, options: witnesses.measure(folder, options.seconds / 2),
+}
+
+
 def main() -> None:
     """Run all or the named parts; write bench-results/<time>.json and print a table."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("parts", nargs="*", help="http, surface, offline; default: all")
+    parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)}; default: all")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each HTTP run")
     parser.add_argument("--leaves", type=int, default=1_000_000, help="of the large tree")
+    parser.add_argument("--streams", type=int, default=100_000, help="with ten entries each")
     options = parser.parse_args()
-    parts = options.parts or ["http", "surface", "offline"]
-    if not set(parts) <= {"http", "surface", "offline"}:
-        parser.error("parts are http, surface and offline")
+    parts = options.parts or list(PARTS)
+    if not set(parts) <= set(PARTS):
+        parser.error(f"the parts are {', '.join(PARTS)}")
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="tlog-bench-") as name:
         folder = Path(name)
         figures["machine before: M sha256/s"] = sha256_rate()
         figures["fsync before: ms"] = fsync_ms(folder)
-        if "http" in parts:
-            figures |= http.measure(folder / "http", options.seconds)
-        if "surface" in parts:
-            figures |= surface.measure(folder / "surface", options.seconds)
-        if "offline" in parts:
-            figures |= offline.measure(folder / "offline", options.leaves)
+        for part in parts:
+            figures |= PARTS[part](folder / part, options)
+            figures[f"machine after {part}: M sha256/s"] = sha256_rate()
         figures["fsync after: ms"] = fsync_ms(folder)
-        figures["machine after: M sha256/s"] = sha256_rate()
     report = {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
@@ -108,7 +120,7 @@ def print_table(figures: dict[str, Any]) -> None:
             limit, direction = FLOORS[name]
             reached = value >= limit if direction == "at least" else value <= limit
             floor = f"{direction} {limit:g}: {'reached' if reached else 'MISSED'}"
-        print(f"{name:<52} {value:>14,.2f}  {floor}")
+        print(f"{name:<66} {value:>14,.2f}  {floor}")
 
 
 if __name__ == "__main__":

@@ -30,21 +30,22 @@ def measure(folder: Path, seconds: float) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     with Server(folder / "log", free_port()) as server:
         server.start()
-        token = _attest(server, key)
+        token = attest(server, key)
         for kind in KINDS:
             for clients in (64, 256):
-                result = _singles(server, token, kind, clients, seconds)
+                result = singles(server, token, kind, clients, seconds)
                 _report(figures, f"single {kind}, {clients} clients", result)
                 _verify(result, vkey, batch=False)
             result = _batches(server, token, kind, seconds)
             _report(figures, f"batch of 1000 {kind}", result)
             _verify(result, vkey, batch=True)
-        figures["server RssAnon: MB"] = _rss_anon(server) / 1e6
+        figures["server RssAnon: MB"] = rss_anon(server) / 1e6
         server.stop()
     return figures
 
 
-def _attest(server: Server, key: str) -> str:
+def attest(server: Server, key: str) -> str:
+    """A bearer token of the agent `scorer`."""
     asked = {"tenant_id": "acme", "agent_id": "scorer", "agent_code_hash": CODE_HASH}
     headers = {"Authorization": f"Bearer {key}"}
     answer = requests.post(f"{server.url}/api/v1/attest", json=asked, headers=headers, timeout=30)
@@ -56,14 +57,17 @@ def _template(kind: str) -> bytes:
     return (EVENTS / f"{kind}.json").read_bytes().strip()
 
 
-def _singles(server: Server, token: str, kind: str, clients: int, seconds: float) -> Result:
+def singles(
+    server: Server, token: str, kind: str, clients: int, seconds: float, *, warm: float = 1.0
+) -> Result:
+    """Single events by `clients` connections for `seconds`, after `warm` seconds that do not count."""
     template = _template(kind)
     numbers = iter(range(10**12))
 
     def make(_: int) -> bytes:
         return post("/api/v1/events", token, unique(template, next(numbers)), HOST)
 
-    for length in (1.0, seconds):
+    for length in (warm, seconds) if warm else (seconds,):
         run = Run(make, weight=1, clients=clients, seconds=length)
         result: Result = uvloop.run(run.go(HOST, server.port))
     return result
@@ -99,7 +103,8 @@ def _verify(result: Result, vkey: str, *, batch: bool) -> None:
             verify_receipt(answer, log)
 
 
-def _rss_anon(server: Server) -> int:
+def rss_anon(server: Server) -> int:
+    """Bytes of anonymous memory: what the process itself holds, without mapped files."""
     assert server.process is not None
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("RssAnon"))

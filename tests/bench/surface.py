@@ -56,13 +56,13 @@ def measure(folder: Path, seconds: float) -> dict[str, Any]:
     asked = [proof + str(chance.randrange(len(entries))) for _ in range(5_000)]
     with Server(folder / "log", free_port()) as server:
         server.start()
-        served = _run(server, [f"{PREFIX}/tile/0/{name}" for name in names], seconds)
+        served = serve_paths(server, [f"{PREFIX}/tile/0/{name}" for name in names], seconds)
         _report(figures, "tiles", served)
         _demand(set(served[0].samples) <= tiles)
-        served = _run(server, [f"{PREFIX}/tile/entries/{name}" for name in names], seconds)
+        served = serve_paths(server, [f"{PREFIX}/tile/entries/{name}" for name in names], seconds)
         _report(figures, "gzip bundles", served)
         _demand({zlib.decompress(sample, 31) for sample in served[0].samples} <= bundles)
-        served = _run(server, asked, seconds)
+        served = serve_paths(server, asked, seconds)
         _report(figures, "inclusion proofs", served)
         for sample in served[0].samples:
             _verify(json.loads(sample), leaves, size, root)
@@ -80,18 +80,26 @@ def _first_check_us(log: TestLog) -> float:
     return 1e6 * (time.perf_counter() - began) / TILES
 
 
-def _run(server: Server, paths: list[str], seconds: float) -> tuple[Result, float]:
+def serve_paths(
+    server: Server,
+    paths: list[str],
+    seconds: float,
+    token: str | None = None,
+    clients: int = CLIENTS,
+) -> tuple[Result, float]:
     """The result and the seconds of CPU that the server used meanwhile; a second of warming up before."""
-    head = f" HTTP/1.1\r\nHost: {HOST}\r\nAccept-Encoding: gzip\r\n\r\n"
-    turn = itertools.cycle([f"GET {path}{head}".encode() for path in paths])
+    head = f" HTTP/1.1\r\nHost: {HOST}\r\nAccept-Encoding: gzip\r\n"
+    if token is not None:
+        head += f"Authorization: Bearer {token}\r\n"
+    turn = itertools.cycle([f"GET {path}{head}\r\n".encode() for path in paths])
     for length in (1.0, seconds):
-        before = _cpu(server)
-        run = Run(lambda _: next(turn), weight=1, clients=CLIENTS, seconds=length, want=200)
+        before = cpu_seconds(server)
+        run = Run(lambda _: next(turn), weight=1, clients=clients, seconds=length, want=200)
         result: Result = uvloop.run(run.go(HOST, server.port))
-    return result, _cpu(server) - before
+    return result, cpu_seconds(server) - before
 
 
-def _cpu(server: Server) -> float:
+def cpu_seconds(server: Server) -> float:
     """Seconds of CPU time, user and system, of all threads."""
     _demand(server.process is not None)
     fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(") ")[2].split()  # type: ignore[union-attr]

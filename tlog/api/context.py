@@ -34,7 +34,7 @@ class Gate:
         self._requests = Buckets(config.rate_requests, config.rate_burst)
         self._events = Buckets(config.rate_events, config.rate_burst)
         self._anchors = Buckets(_ANCHORS, _ANCHORS_AT_ONCE / _ANCHORS)
-        self.quota = StreamQuota(log.source.rows, config.max_streams_per_tenant)
+        self.quota = StreamQuota(log.stream_count, config.max_streams_per_tenant)
         # The reads that take a core for as long as a stream is long: one at a time.
         self.long_reads = Turnstile(_LONG_READS_WAITING)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from tlog.errors import Refused, Unavailable
-from tlog.store.layout import StreamRow
 
 _BUCKETS = 100_000
 
@@ -42,20 +41,15 @@ class Buckets:
 
 
 class StreamQuota:
-    """Streams per tenant, counted as they appear: their numbers are 0, 1, 2 … without a gap."""
+    """Streams per tenant. `count` tells how many one has."""
 
-    def __init__(self, rows: Mapping[int, StreamRow], limit: int) -> None:
-        self._rows = rows
+    def __init__(self, count: Callable[[str], int], limit: int) -> None:
+        self._count = count
         self._limit = limit
-        self._seen = 0
-        self._counts: Counter[str] = Counter()
 
     def check(self, tenant: str, new: int, pointer: str) -> None:
         """Raises: Refused (too-many-streams) when the tenant may not open `new` more."""
-        while (row := self._rows.get(self._seen)) is not None:
-            self._counts[row.stream_id.partition(":")[0]] += 1
-            self._seen += 1
-        if self._counts[tenant] + new > self._limit:
+        if self._count(tenant) + new > self._limit:
             raise Refused(
                 "too-many-streams", f"a tenant has at most {self._limit} streams", pointer
             )
