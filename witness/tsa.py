@@ -7,15 +7,20 @@ Only the configured address is asked and no redirect is followed: nothing that a
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import aiohttp
 import msgspec
 
 from tlog.errors import InvalidInput, TlogError, Unavailable
 
+logger = logging.getLogger(__name__)
+
 QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"
 MAX_REPLY = 65536
 MAX_LIST = 196_608
+#: Bytes of all lists beside one timestamp: what a log takes in one delivery.
+MAX_LISTS = 500_000
 
 
 class TsaConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,13 +63,18 @@ class TsaClient:
         return body
 
     async def revocation_lists(self, authority: TsaConfig) -> list[bytes]:
-        """What is configured, as far as it can be had: a list that is missing must not cost the timestamp."""
-        found = []
+        """What is configured, as far as it can be had and carried: a list that is missing must not cost the timestamp."""
+        found: list[bytes] = []
         for url in authority.crls:
             try:
-                found.append((await self.send("GET", url, MAX_LIST))[0])
-            except TlogError:
+                data, _ = await self.send("GET", url, MAX_LIST)
+            except TlogError as error:
+                logger.warning("no revocation list: %s", error.detail)
                 continue
+            if sum(map(len, found)) + len(data) <= MAX_LISTS:
+                found.append(data)
+            else:
+                logger.warning("%s does not fit beside the other revocation lists", url)
         return found
 
     async def send(
