@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
-from conformance.faulty_proxy import FAULTS, FaultyProxy
+from conformance.faulty_proxy import Fault, FaultyProxy
 from conformance.peers.deployment import Deployment
+from conformance.peers.faults import SIGNED_LIE
 from conformance.peers.golang import TESSERA, build, go_missing
-from conformance.peers.peer import Log
+from conformance.peers.keys import sign
+from conformance.peers.peer import TIMEOUT, Log, checkpoint_lines
 from conformance.peers.table import Row
 
 HAMMER = f"{TESSERA}/internal/hammer"
 GROWTH = 3_000  # entries that are written while it reads
 STEP = 300  # … in each batch
-GOAL = "20s"  # how long it waits for them
-FAULTY_GOAL = "20s"
+GOAL = "60s"  # how long it waits for them
+BEGUN = "Will exit once tree size"  # what it says when it has seen its first head
 INCONSISTENT = (
     "Last Good Checkpoint"  # what it dies with when a head does not continue the one before
 )
@@ -44,13 +48,28 @@ def check(directory: Path) -> list[Row]:
                 f"each head on the way to {deployment.stream} entries, random and full reads"
             )
             row.sizes["stream"] = [log.size, deployment.stream]
-            with FaultyProxy(log.url, FAULTS["tile-byte-flipped"]) as proxy:
-                said = _read(program, log, proxy.url, FAULTY_GOAL, deployment)
+            with FaultyProxy(log.url, _lie(deployment)) as proxy:
+                said = _read(program, log, proxy.url, GOAL, deployment)
             if INCONSISTENT in said and proxy.altered:
-                row.faults.append("tile-byte-flipped")
+                row.faults.append(SIGNED_LIE)
             else:
-                row.disagreements.append("follows a log whose tiles are wrong")
+                row.disagreements.append(f"follows a log that changes its history: {said}")
     return [row]
+
+
+def _lie(deployment: Deployment) -> Fault:
+    """From now on every new head is signed by the log, and is of another history."""
+    size_now = deployment.stream
+
+    def fault(path: str, body: bytes) -> bytes:
+        if path != "checkpoint":
+            return body
+        origin, size, root = checkpoint_lines(body)
+        if size <= size_now:
+            return body
+        return sign(deployment.skey(), origin, size, hashlib.sha256(root).digest())
+
+    return fault
 
 
 def _read(program: Path, log: Log, url: str, goal: str, deployment: Deployment) -> str:
@@ -62,14 +81,23 @@ def _read(program: Path, log: Log, url: str, goal: str, deployment: Deployment) 
         [str(program), *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     said: list[str] = []
+    begun = threading.Event()
+
+    def listen(lines: Iterable[str]) -> None:
+        for line in lines:
+            said.append(line)
+            if BEGUN in line:
+                begun.set()
+
     stderr = process.stderr
     if stderr is None:
         raise AssertionError("tlog: a process without its standard error")
-    reader = threading.Thread(target=lambda: said.extend(stderr))
+    reader = threading.Thread(target=listen, args=(stderr,))
     reader.start()
+    begun.wait(30)
     for _ in range(GROWTH // STEP):
         deployment.grow(deployment.root + 1, deployment.stream + STEP)
-    status = process.wait(60)
+    status = process.wait(TIMEOUT)
     reader.join()
     # When the goal is reached it cancels what is under way, and complains of that.
     errors = [
