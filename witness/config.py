@@ -65,6 +65,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audit_patience: float = 30.0
     #: Seconds without a checkpoint from a log that sent some before, after which it counts as showing nothing new.
     audit_heartbeat: float = 90.0
+    #: Whether the audit reads entries too, where it may: re-hashed, in a chain, each valid by itself.
+    audit_entries: bool = False
+    #: File with a line `<log origin> <token>` for each log of which private streams are read too; empty: none.
+    audit_tokens: str = ""
     #: Seconds that `/audited/add-checkpoint` waits for the audit.
     audit_wait: float = 5.0
     #: Seconds between two timestamps of a log that has grown; each day from 00:01 UTC there is one in any case.
@@ -116,7 +120,7 @@ def check(config: Config) -> Config:
     """Refuse values that cannot work. Raises: InvalidInput."""
     check_witness_name(config.name)
     for name, value in msgspec.structs.asdict(config).items():
-        if not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             continue
         # A limit of nothing, or of NaN, would refuse everything or let everything through.
         least = 0.0 if name in _MAY_BE_ZERO else math.ulp(0.0)
@@ -185,4 +189,6 @@ _TSA = """
 def _toml(value: object) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(one) for one in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(value)

@@ -45,6 +45,7 @@ DATABASES = (
     "evidence",
     "audits",
     "audit_streams",
+    "audit_entries",
     "anchors",
     "anchor_queue",
 )

@@ -101,6 +101,7 @@ def describe(report: Report) -> dict[str, Any]:
             "root_leaves": counts.root_leaves,
             "stream_heads": counts.heads,
             "stream_leaves": counts.leaves,
+            "entries": counts.entries,
             "tiles": counts.tiles,
             "tiles_built_again": progress.tiles_rebuilt,
             "rounds": progress.rounds,

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from tlog.client.fetch import Fetcher, RemoteTree
@@ -25,6 +25,7 @@ from tlog.core.root_log import RuleBroken, StreamHead
 from tlog.errors import InvalidInput, Refused, TlogError, Unavailable
 from witness.audit import second, signs
 from witness.audit.accuse import Told, accuse
+from witness.audit.deep import Deep, read_token
 from witness.audit.face import Face, Head, load_keys, open_head
 from witness.audit.office import HeadOffice
 from witness.audit.rows import AuditRow, LogState
@@ -46,6 +47,9 @@ class Settings(NamedTuple):
     patience: float = 30.0
     heartbeat: float = 90.0
     parallel: int = 8
+    #: Whether entries are read, and the file with tokens for private ones.
+    entries: bool = False
+    tokens: Path | None = None
 
 
 @dataclass
@@ -71,7 +75,7 @@ class Auditor:
         signs_of_trouble: Signs,
         *,
         settings: Settings,
-        reader: Callable[[RootFollower, str, StreamHead], Awaitable[Reader | None]] | None = None,
+        deep: Deep | None = None,
     ) -> None:
         self.log = log
         self.state = state
@@ -79,9 +83,13 @@ class Auditor:
         self.progress = Progress()
         self._office = office
         self._keys = load_keys(log)
+        self._settings = settings
+        self._token: str | None = None
         self._fetcher = Fetcher(log.url, timeout=settings.timeout, parallel=settings.parallel)
-        self._parallel = settings.parallel
-        self._make_reader = reader
+        self._deep = deep
+        self._caught_up = deep is None
+        if deep is not None:
+            state.moved = deep.keep
         # Of the segment that is being followed: all heads of each stream, for an accusation.
         self._heads: dict[str, list[StreamHead]] = {}
         self._wanted: dict[int, Head] = {}
@@ -113,6 +121,7 @@ class Auditor:
         """One look at the log. Raises nothing that the log could cause: what is wrong is in `signs`."""
         began = time.monotonic()
         try:
+            await self._take_token()
             await self._audit(await self._face.look())
         except second.OpinionsDiffer as error:
             self.signs.seen(signs.OPINIONS_DIFFER, str(error))
@@ -126,6 +135,18 @@ class Auditor:
         self.progress.rounds += 1
         self.progress.seconds = time.monotonic() - began
 
+    async def _take_token(self) -> None:
+        """Read with the token that the file has now."""
+        settings = self._settings
+        token = read_token(settings.tokens, self.log.origin) if self._deep is not None else None
+        if token != self._token:
+            old, self._token = self._fetcher, token
+            self._fetcher = self._face.fetcher = Fetcher(
+                self.log.url, token=token, timeout=settings.timeout, parallel=settings.parallel
+            )
+            self._caught_up = False
+            await old.close()
+
     async def _audit(self, shown: Head | None) -> None:
         """Follow the log up to the largest head that is known, and sign all that are wanted on the way."""
         row = self.state.row
@@ -134,7 +155,10 @@ class Auditor:
         # Less than what was followed is no news: whether it is a lie, gossip finds out.
         if target is None or target.checkpoint.size < row.size:
             return
-        news = (target.checkpoint.size, target.checkpoint.root) != (row.audited, row.root)
+        news = not self._caught_up or (target.checkpoint.size, target.checkpoint.root) != (
+            row.audited,
+            row.root,
+        )
         if news or self._wanted:
             self.progress.behind_since = self.progress.behind_since or time.time()
             tree = await self._follow(target, _audited(row))
@@ -170,7 +194,7 @@ class Auditor:
             self._fetcher,
             self.log.origin,
             self.state,
-            parallel=self._parallel,
+            parallel=self._settings.parallel,
             segment=SEGMENT,
             seen=self._see,
             opinion=self._judge,
@@ -179,7 +203,11 @@ class Auditor:
         follower.counts = self.progress.counts
         self._follower = follower
         try:
-            return await follower.advance(target.checkpoint, kept)
+            tree = await follower.advance(target.checkpoint, kept)
+            if self._deep is not None and not self._caught_up:
+                await follower.visit(self._deep.behind(self.state))
+                self._caught_up = True
+            return tree
         except RuleBroken as error:
             if follower.tree is not None:
                 told = Told(target.note, follower.tree, target.key)
@@ -189,8 +217,10 @@ class Auditor:
             self._heads = {}
 
     async def _reader(self, label: str, newest: StreamHead) -> Reader | None:
-        make = self._make_reader
-        return None if make is None else await make(self._follower, label, newest)
+        deep = self._deep
+        if deep is None:
+            return None
+        return await deep.reader(self._follower, self._fetcher, label, newest)
 
     def _see(self, label: str, head: StreamHead) -> None:
         if head.leaf >= self._segment_end:

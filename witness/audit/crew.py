@@ -16,8 +16,10 @@ from functools import partial
 from typing import NamedTuple
 
 from tlog.core.cosignature import CosignatureSigner
+from tlog.core.note import parse_vkey
 from witness.audit import signs
 from witness.audit.auditor import Auditor, Progress, Settings
+from witness.audit.deep import Deep
 from witness.audit.office import HeadOffice, Listener
 from witness.audit.rows import AuditRow, LogState
 from witness.audit.signs import Sign, Signs
@@ -141,6 +143,9 @@ class Crew:
             self._office,
             trouble,
             settings=settings,
+            deep=Deep(self._store, log.origin, parse_vkey(log.vkeys[0]))
+            if settings.entries
+            else None,
         )
         self._auditors[log.origin] = auditor
         self._wake[log.origin] = asyncio.Event()

@@ -78,7 +78,7 @@ class Face:
         self._state = state
         self._office = office
         self._signs = trouble
-        self._fetcher = fetcher
+        self.fetcher = fetcher
         self._heartbeat = heartbeat
         self._told = b""
         self._claims_time = True
@@ -86,14 +86,14 @@ class Face:
     async def look(self) -> Head | None:
         """What the log shows as its checkpoint now, None if that is nothing to go by."""
         try:
-            data = await self._fetcher.checkpoint()
+            data = await self.fetcher.checkpoint()
         except (Unavailable, Refused, InvalidInput) as error:
             self._signs.seen(signs.UNREACHABLE, error.detail)
             return None
         try:
             head = open_head(data, self.log, self.keys)
         except (InvalidInput, VerificationError):
-            detail = f"what {self._fetcher.prefix}checkpoint shows is not signed by a known key of the log"
+            detail = f"what {self.fetcher.prefix}checkpoint shows is not signed by a known key of the log"
             self._signs.seen(signs.UNSIGNED, detail)
             return None
         self._signs.gone(signs.UNSIGNED)
@@ -128,7 +128,7 @@ class Face:
         if not self._claims_time:
             return
         try:
-            claimed = parse_claim(await self._fetcher.resource(_STH, _MAX_STH))
+            claimed = parse_claim(await self.fetcher.resource(_STH, _MAX_STH))
         except Unavailable:
             return
         except (Refused, InvalidInput):

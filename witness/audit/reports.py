@@ -51,5 +51,7 @@ def make_crew(service: Service) -> Crew | None:
         config.audit_patience,
         config.audit_heartbeat,
         config.audit_parallel,
+        config.audit_entries,
+        witness.directory / config.audit_tokens if config.audit_tokens else None,
     )
     return Crew(witness.store, witness.keys.audited, witness.clock, settings, Desk(service))

@@ -4,13 +4,14 @@
 | --- | --- | --- |
 | `audits` | SHA-256 of the log's origin | `AuditRow` |
 | `audit_streams` | the same, then SHA-256 of the stream's label | `StreamRow` |
+| `audit_entries` | the same | JSON of `tlog.client.fetch.entries.Checked`: how far its entries are read |
 
 The rows of one step are written in one transaction, so the audit goes on where it stood, wherever it was cut off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import msgspec
@@ -59,6 +60,8 @@ class LogState:
         self._store = store
         self._origin = origin
         self._key = origin_key(origin)
+        #: Called after each `advance`, when it is stored.
+        self.moved: Callable[[], None] = lambda: None
         self.heads: MutableMapping[str, StreamHead] = _Heads(self)
         self.trails: Mapping[str, Trail] = _Trails(self)
 
@@ -114,6 +117,7 @@ class LogState:
                 trail = trails[label] if label in trails else _trail(old)
                 row_of = StreamRow(label, *head, trail.size, trail.subtrees)
                 txn.put(key, encode(row_of), db=self._store.db["audit_streams"])
+        self.moved()
 
     def _stream_key(self, label: str) -> bytes:
         return self._key + origin_key(label)
