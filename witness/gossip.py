@@ -73,8 +73,7 @@ class Gossip:
         """Compare what arrived, and tell the peers of forks."""
         self.watch.news.clear()
         await self.watch.settle()
-        if self.watch.news.is_set():
-            await self._tell(only_forks=True)
+        await self._tell(only_forks=True)
 
     async def round(self) -> None:
         """Read logs and peers, compare, tell. What does not answer is left out."""
