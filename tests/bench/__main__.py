@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench import http, offline, streams, surface, witnesses
+from tests.bench import audit, http, offline, streams, surface, witnesses
 
 FLOORS = {
     "single lean, 64 clients: events/s": (8_000, "at least"),
@@ -75,6 +75,7 @@ PARTS: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
     "surface": lambda folder, options: surface.measure(folder, options.seconds),
     "offline": lambda folder, options: offline.measure(folder, options.leaves),
     "streams": lambda folder, options: streams.measure(folder, options.streams),
+    "audit": lambda folder, options: audit.measure(folder, options.seconds),
     "witnesses": lambda folder, options: witnesses.measure(folder, options.seconds / 2),
 }
 
