@@ -82,11 +82,11 @@ import sys
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"lmdb", "msgpack", "uvloop", "prometheus_client", "pymerkle", "cbor2", "rfc3161ng"}:
+        if name.partition(".")[0] in {"lmdb", "msgpack", "uvloop", "prometheus_client", "pymerkle", "rfc3161ng", "rfc3161_client"}:
             raise ImportError(f"{name} is not installed")
 
 sys.meta_path.insert(0, Blocked())
-import tlog.client
+from tlog.client import *
 import tlog.client.sync
 print(*sys.modules)
 """
