@@ -38,7 +38,9 @@ def choose(request: web.Request, *offered: Form) -> Form:
 
     Without the header that is the first. Raises: Refused (not-acceptable).
     """
-    headers = request.headers.getall("Accept", ("*/*",))
+    headers = request.headers.getall("Accept", ())
+    if not headers:
+        return offered[0]
     best, weight = offered[0], 0.0
     ranges = list(_ranges(headers))
     for form in offered:

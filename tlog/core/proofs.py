@@ -1,8 +1,7 @@
 """Merkle proofs: RFC 6962 sections 2.1.1 and 2.1.2, RFC 9162 section 2.1.3 and 2.1.4.
 
 In scope: inclusion of a leaf (PATH), consistency of two trees (PROOF), the same for subtrees, and two
-forms made of maximal subtrees only: a range of leaves, and a prefix. Out of scope: signatures over
-roots.
+forms made of maximal subtrees only: a range of leaves, and a prefix. Out of scope: signatures.
 
 A prover lists the nodes that it needs, reads them once, and combines; a verifier checks every length
 before it hashes anything. Proofs run from the lowest level to the highest. Whatever is wrong with a
@@ -13,6 +12,7 @@ InvalidInput("out-of-range").
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from typing import NamedTuple
 
 from tlog.core.hashes import EMPTY_ROOT, HASH_SIZE, Hash, node_hash
@@ -113,7 +113,7 @@ def consistency_proof(old: int, new: int, reader: NodeReader) -> list[Hash]:
 
 
 def inclusion_root(leaf: Hash, index: int, size: int, proof: Sequence[Hash]) -> Hash:
-    """The root of the tree of `size` leaves that `proof` puts leaf hash `leaf` at `index` of.
+    """The root of the tree of `size` leaves that `proof` puts leaf hash `leaf` at `index` of. HOT.
 
     1. The index is in the tree, 2. the path has the length that (index, size) demands, 3. from
     leaf to root each hash joins on the side where the sibling lies (RFC 9162 section 2.1.3.2).
@@ -126,8 +126,8 @@ def inclusion_root(leaf: Hash, index: int, size: int, proof: Sequence[Hash]) -> 
     _demand(len(proof) == len(levels), leaf, *proof)  # 2
     root = leaf
     for level, sibling in zip(levels, proof, strict=True):  # 3
-        left = index >> level & 1
-        root = node_hash(sibling, root) if left else node_hash(root, sibling)
+        pair = sibling + root if index >> level & 1 else root + sibling
+        root = sha256(b"\x01" + pair).digest()
     return root
 
 
@@ -296,5 +296,5 @@ def _append_subtrees(tree: Frontier, nodes: Iterable[Node], hashes: Iterable[Has
 
 def _demand(condition: bool, *hashes: Hash) -> None:
     """Raise VerificationError unless `condition` holds and every hash is 32 bytes long."""
-    if not condition or any(len(digest) != HASH_SIZE for digest in hashes):
+    if not condition or (hashes and {HASH_SIZE} != set(map(len, hashes))):
         raise VerificationError

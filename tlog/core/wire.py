@@ -34,8 +34,8 @@ def decimal(text: bytes | str) -> int:
 
 
 def b64encode(data: bytes) -> str:
-    """Encode as standard base64 with padding."""
-    return base64.b64encode(data).decode("ascii")
+    """Encode as standard base64 with padding. HOT: each hash of each proof."""
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
 def b64decode(text: str | bytes, length: int | None = None) -> bytes:
