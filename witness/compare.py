@@ -20,6 +20,7 @@ from tlog.core.binding import open_note
 from tlog.core.checkpoint import Checkpoint
 from tlog.core.fork import Fork, Statement, build, find_fork, parse, verify_fork
 from tlog.core.note import Verifier, parse_vkey
+from tlog.core.proofs import prefix_roots
 from tlog.core.root_log import RuleBroken
 from tlog.errors import InvalidInput, Refused, Unavailable, VerificationError
 from witness.notes import Signed
@@ -129,8 +130,11 @@ def contradiction(one: Signed, other: Signed, hashes: list[bytes]) -> Compared:
             continue
         if document is not None:
             return Compared(Answer.FORK, document)
-    same = small.head.size == large.head.size
-    return Compared(Answer.FORK if same else Answer.CONSISTENT)
+    # No one key signed both, so there is no proof for others; the two cannot both be true all the same.
+    if small.head.size == large.head.size:
+        return Compared(Answer.FORK)
+    root, _ = prefix_roots(small.head.size, large.head.size, hashes)
+    return Compared(Answer.FORK if root != small.head.root else Answer.CONSISTENT)
 
 
 def accept(

@@ -274,6 +274,15 @@ async def test_two_keys_of_one_log(world: World) -> None:
     assert (world.kinds(), world.frozen()) == (["conflict"], True)
 
 
+async def test_two_keys_and_two_sizes(world: World) -> None:
+    """The tiles of the larger head show that the smaller one is not its beginning: no proof for others, and no doubt."""
+    second = History("the log's next key")
+    add(second, 5, b"other")
+    add_logs(world.store, [entry(second.signer.vkey)], 2)
+    await world.hear(world.one.note("", 8).note, second.note("", 6).note)
+    assert (world.kinds(), world.frozen()) == (["conflict"], True)
+
+
 async def test_a_log_without_a_url(world: World, tmp_path: Path) -> None:
     """What cannot be read is compared by size alone, and that it cannot be read is no alarm."""
     other = History("log", "log.example.net")
