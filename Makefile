@@ -60,7 +60,7 @@ faults: setup ## the long fault run: 200 kills under load, and errors injected a
 exhaustive: setup ## what takes minutes: canonical JSON and the strict reader, a million values each
 	$(BIN)/python -m pytest -rs -m exhaustive
 
-bench: setup ## throughput and latency, with the disk's own sync latency beside them
+bench: setup ## throughput and latency, 100,000 streams, bad witnesses; the disk's sync latency and SHA-256 beside them
 	$(BIN)/python -m tests.bench
 
 # Existing pins are kept; `make lock UPGRADE=--upgrade` moves them. The image gets what runs, and hatchling to build
