@@ -17,13 +17,13 @@ from tests.monitor.made import LOG, PRIVATE, PUBLIC, made, verify
 from tlog.client.errors import ForkDetected, StateUnusable
 from tlog.client.fetch import Fetcher, audit, http
 from tlog.client.fetch.audit import Trail
+from tlog.client.fetch.entries import parse_checked
 from tlog.client.pins import Head, Pins
 from tlog.core.checkpoint import Checkpoint
 from tlog.core.fork import verify_fork
 from tlog.core.note import Signer, parse_vkey, sign_note
 from tlog.core.root_log import RuleBroken
 from tlog.errors import InvalidInput, Refused, Unavailable
-from tlog.monitor.entries import parse_checked
 from tlog.monitor.state import FileState
 from tlog.monitor.visit import find_label
 
