@@ -56,6 +56,19 @@ def test_object_identifiers_that_are_none(content: str) -> None:
         der.oid(der.Element(der.OID, raw, raw))
 
 
+def test_what_would_take_long_is_refused() -> None:
+    """A stranger's reply of 64 KiB: one number of 60,000 digits, or tens of thousands of members, took seconds."""
+    arc = b"\x2a" + b"\x81" * (der.MAX_OID - 2) + b"\x01"
+    assert der.oid(der.Element(der.OID, arc, arc)).startswith("1.2.")
+    longer = b"\x2a" + b"\x81" * (der.MAX_OID - 1) + b"\x01"
+    with pytest.raises(InvalidInput):
+        der.oid(der.Element(der.OID, longer, longer))
+    null = bytes.fromhex("0500")
+    assert len(der.elements(null * der.MAX_ELEMENTS)) == der.MAX_ELEMENTS
+    with pytest.raises(InvalidInput):
+        der.elements(null * (der.MAX_ELEMENTS + 1))
+
+
 def test_fields() -> None:
     fields = der.Fields(der.parse(bytes.fromhex("30060201050201 07"), der.SEQUENCE))
     assert fields.optional(der.OID) is None

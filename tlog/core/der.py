@@ -12,6 +12,11 @@ from tlog.errors import InvalidInput
 
 BOOLEAN, INTEGER, OCTET_STRING, OID, GENERALIZED_TIME = 0x01, 0x02, 0x04, 0x06, 0x18
 SEQUENCE, SET = 0x30, 0x31
+# Strangers deliver tokens. Without bounds, 64 KiB of theirs take seconds: one endless arc, or nothing but small members.
+MAX_OID = 128
+"""Bytes of the longest OBJECT IDENTIFIER that is read."""
+MAX_ELEMENTS = 1024
+"""Members of the longest SEQUENCE or SET that is read."""
 
 
 def context(number: int) -> int:
@@ -63,6 +68,8 @@ def elements(data: bytes) -> list[Element]:
     found = []
     at = 0
     while at < len(data):
+        if len(found) == MAX_ELEMENTS:
+            raise _malformed
         start, end = _extent(data, at)
         found.append(Element(data[at], data[start:end], data[at:end]))
         at = end
@@ -91,6 +98,8 @@ def oid(element: Element) -> str:
     """The value of an OBJECT IDENTIFIER in dotted form. Raises: InvalidInput."""
     arcs: list[int] = []
     value, begins = 0, True
+    if len(element.content) > MAX_OID:
+        raise _malformed
     for byte in element.content:
         # SPEC: X.690 section 8.19.2: the leading octet of the subidentifier shall not have the value 80 (hex).
         if begins and byte == 0x80:
