@@ -180,6 +180,47 @@ async def test_waiting_for_a_publication_and_for_a_quorum(logs: Logs) -> None:
     log.close()
 
 
+async def test_a_quorum_counts_as_it_is_stored(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second line came in while the writer stored the note with the first: a proof would still lack it."""
+    log = logs.open()
+    stored: list[bytes] = []
+    monkeypatch.setattr(log.publication, "_store", lambda size, note: stored.append(note))
+    size = log.sequencer.head.root.size
+    log.publication.published(log.sequencer.head)
+    cosign(log, 0)
+    cosign(log, 1)
+    assert [len(names(log, note)) for note in stored] == [2, 3]
+    log.publication.kept({size: stored[0]})
+    assert not await log.publication.wait(size - 1, True, 0.01)
+    log.publication.kept({size: stored[1]})
+    assert await log.publication.wait(size - 1, True, 0)
+    log.close()
+
+
+def test_behind_an_outage_the_newest_quorum_is_found_under_a_root_without_one(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The steps lead past the end, and the newest root is so young that nobody has cosigned it."""
+    monkeypatch.setattr(published, "_ONE_BY_ONE", 2)
+    log = logs.open(interval=0.001)
+    log.start()
+    sizes = []
+    for n in range(12):
+        log.open_stream(f"acme:prod:s{n}")
+        size = log.sequencer.head.root.size
+        until(lambda size=size: log.publication.newest[0] == size)
+        sizes.append(size)
+        if n == 10:
+            cosign(log, 0)
+            cosign(log, 2)
+            until(lambda size=size: log.reader.witnessed(size - 1) is not None)
+    for leaf in range(sizes[10]):
+        found = log.reader.witnessed(leaf)
+        assert found is not None and found[0] == sizes[10], leaf
+    assert log.reader.witnessed(sizes[11] - 1) is None
+    log.close()
+
+
 @pytest.mark.parametrize("one_by_one", [4096, 3])
 def test_the_first_root_with_a_quorum_is_found_behind_an_outage(
     logs: Logs, one_by_one: int, monkeypatch: pytest.MonkeyPatch

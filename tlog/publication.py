@@ -14,7 +14,7 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -125,12 +125,13 @@ class Publication:
         self._notify()
         self.on_publish()
 
-    def kept(self, sizes: Iterable[int]) -> None:
-        """The notes of these sizes are stored with what they had. On the writer thread."""
+    def kept(self, notes: Mapping[int, bytes]) -> None:
+        """These notes are stored, by size. On the writer thread."""
         with self._lock:
-            for size in sizes:
+            for size, note in notes.items():
                 entry = self._entries.get(size)
-                if entry is not None and self._has_quorum(entry):
+                # A line that came in meanwhile is stored with the next note, and no proof has it before.
+                if entry is not None and self._has_quorum(entry, note):
                     self._witnessed = max(self._witnessed, size)
         self._notify()
 
@@ -206,9 +207,14 @@ class Publication:
             with suppress(RuntimeError):  # a loop that is closed waits for nothing
                 loop.call_soon_threadsafe(_resolve, future)
 
-    def _has_quorum(self, entry: _Entry) -> bool:
+    def _has_quorum(self, entry: _Entry, stored: bytes | None = None) -> bool:
+        """Whether the lines of a root, or those of them that are in the stored note, are the policy's quorum."""
         return self.policy is not None and self.policy.satisfied_by(
-            [self._names[key] for key in entry.first]
+            [
+                self._names[key]
+                for key, signature in entry.first.items()
+                if stored is None or signature.line in stored
+            ]
         )
 
     def _note(self, entry: _Entry, lines: dict[Key, VerifiedSignature]) -> bytes:

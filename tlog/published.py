@@ -43,11 +43,18 @@ def first_witnessed(store: LogStore, policy: Policy, root_leaf: int) -> tuple[in
                 return size, note
             step = 1 if passed < _ONE_BY_ONE else 2 * step
             at = size + step
-        # A step may have led over the end: the newest note is the last that may do.
-        if not cursor.last():
-            return None
-        size, note = _row(cursor)
-        return (size, note) if size > root_leaf and has_quorum(note, policy) else None
+        # A step may have led over the end: then the newest one that will do, as the very newest has hardly been seen.
+        found = cursor.last()
+        for _ in range(_ONE_BY_ONE):
+            if not found:
+                break
+            size, note = _row(cursor)
+            if size <= root_leaf:
+                break
+            if has_quorum(note, policy):
+                return size, note
+            found = cursor.prev()
+        return None
 
 
 def has_quorum(note: bytes, policy: Policy) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from tlog.core.checkpoint import Checkpoint
@@ -33,7 +33,7 @@ class Audience(Protocol):
     """Who is told, on the writer thread, after it is durable."""
 
     def published(self, head: Head) -> None: ...
-    def kept(self, sizes: Iterable[int]) -> None: ...
+    def kept(self, notes: Mapping[int, bytes]) -> None: ...
 
 
 class Publisher:
