@@ -96,10 +96,23 @@ def _signed_by(note: Note, keys: tuple[Verifier, ...]) -> bool:
     return any((one.name, one.key_id) in names for one in note.signatures)
 
 
-def is_forgotten(store: Store, shown: LatestRow) -> bool:
-    """Whether the store does not know of a cosignature that was found. Raises: CorruptStore."""
-    latest = store.latest(shown.origin)
-    return forgotten(None if latest is None else head_of(latest), head_of(shown))
+def unknown_cosignature(
+    store: Store, data: bytes, log: Known, ours: Sequence[Verifier]
+) -> LatestRow | None:
+    """The cosignature in a published checkpoint that the store should know of and does not; None without one.
+
+    `ours` are the cosigner's key and, after it, those of other roles. Raises: as `own_cosignature`; CorruptStore.
+    """
+    latest = store.latest(log.origin)
+    known = None if latest is None else head_of(latest)
+    for role, key in enumerate(ours):
+        shown = own_cosignature(data, log, [key])
+        # What is audited is cosigned first: the later time of that line is no news, a size or root may be.
+        if shown is not None and forgotten(
+            known, head_of(shown) if not role else head_of(shown)._replace(time=0)
+        ):
+            return shown
+    return None
 
 
 def resume(

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from tlog.client.fetch import Fetcher
 from tlog.core.note import Verifier
-from tlog.errors import Refused, TlogError
+from tlog.errors import CorruptStore, Refused, TlogError
 from witness.cosigner import known_log
-from witness.doubt import PUBLISHED, hold_all, is_forgotten, own_cosignature
+from witness.doubt import PUBLISHED, hold_all, unknown_cosignature
 from witness.rows import HoldRow, LogRow, origin_key
 from witness.store import Store
 
@@ -91,18 +91,22 @@ class Lookout:
         fetcher = Fetcher(prefix, timeout=self._timeout)
         try:
             data = await asyncio.wait_for(fetcher.checkpoint(), self._timeout)
-            shown = own_cosignature(data, known_log(log), self._ours)
+            shown = await asyncio.to_thread(
+                unknown_cosignature, self._store, data, known_log(log), self._ours
+            )
         except Refused as error:
             return error.kind == "not-found", 0  # nothing is published there: an answer
         except asyncio.TimeoutError:
             logger.warning("%s did not answer within %g s", prefix, self._timeout)
             return False, 0
+        except CorruptStore:
+            raise
         except TlogError as error:
             logger.warning("cannot read what %s publishes: %s", prefix, error.detail)
             return False, 0
         finally:
             await fetcher.close()
-        if shown is None or not await asyncio.to_thread(is_forgotten, self._store, shown):
+        if shown is None:
             return True, 0
         held = await asyncio.to_thread(hold_all, self._store, PUBLISHED, int(time.time()), shown)
         logger.critical(
