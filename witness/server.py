@@ -65,7 +65,7 @@ async def _serve(directory: Path, host: str, port: int) -> int:
     await service.gossip.close()
     await anchorer.close()
     await loop.run_in_executor(None, service.writer.stop)
-    failed = service.writer.failed is not None
+    failed = service.failed
     witness.close()
     return WRITER_FAILED if failed else 0
 
@@ -79,6 +79,7 @@ def make_service(witness: Witness, metrics: Metrics, stop: asyncio.Event) -> Ser
             loop.call_soon_threadsafe(stop.set)
 
     config = witness.config
+    witness.store.fatal = failed
     writer = Writer(
         witness.cosigner,
         witness.store,

@@ -87,8 +87,17 @@ class Service:
             self._hindrance(), store.all("frozen", FrozenRow), store.all("holds", HoldRow)
         )
 
+    @property
+    def failed(self) -> bool:
+        """Whether a write failed, of the writer's thread or another: the process must end."""
+        return self.writer.failed is not None or self.witness.store.failed is not None
+
+    def may_sign(self) -> bool:
+        """Whether anything may be signed: the first look is over, and no write failed. From any thread."""
+        return self.lookout.ready.is_set() and not self.failed
+
     def _hindrance(self) -> str:
-        if self.writer.failed is not None:
+        if self.failed:
             return "failed"
         if self.writer.disk_full:
             return "disk-full"

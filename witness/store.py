@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,6 +61,10 @@ class Store:
 
     def __init__(self, path: Path, *, exclusive: bool, create: bool = False) -> None:
         self.path = path
+        #: Why no write of this process is to be believed any more; set once, by the commit that failed.
+        self.failed: BaseException | None = None
+        #: Called then, on the thread of that commit.
+        self.fatal: Callable[[BaseException], None] = lambda error: None
         self._lock = _lock(path) if exclusive else -1
         try:
             if not create:
@@ -143,9 +147,24 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Any]:
-        """A write transaction: durable when the block ends, no trace when it raises."""
-        with self.env.begin(write=True) as txn:
+        """A write transaction: durable when the block ends, no trace when it raises.
+
+        Raises: CorruptStore after a commit that failed, whoever made it: LMDB would report the next one as good.
+        """
+        if self.failed is not None:
+            raise CorruptStore(f"an earlier write to {self.path} failed: {self.failed}")
+        txn = self.env.begin(write=True)
+        try:
             yield txn
+        except BaseException:
+            txn.abort()
+            raise
+        try:
+            txn.commit()
+        except BaseException as error:
+            self.failed = error
+            self.fatal(error)
+            raise
 
     def get(self, txn: Any, database: str, key: bytes, kind: type[R]) -> R | None:
         """The row, or None. Raises: CorruptStore."""

@@ -35,6 +35,20 @@ class Scene:
     def crew(self) -> Any:
         return self.served.service.crew
 
+    @property
+    def auditor(self) -> Any:
+        """Of the log."""
+        return self.crew._auditors[ORIGIN]
+
+    async def rounds(self, more: int) -> None:
+        """Wait until the auditor has been round so many times more."""
+        until = self.auditor.progress.rounds + more
+        for _ in range(int(SECONDS / 0.02)):
+            if self.auditor.progress.rounds >= until:
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError("the auditor makes no rounds")
+
     def show(self) -> int:
         """Publish the newest head; its size."""
         self.log.sign()

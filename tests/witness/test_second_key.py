@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http.client
+import json
+import resource
+from pathlib import Path
+
+import pytest
 
 from tests.client.fetch.tiled import ORIGIN
+from tests.witness.harness import Server, WitnessedLog
+from tests.witness.matrix import LATEST, LOG
 from tests.witness.scene import LABEL, Open, scene
+from tests.witness.zygote import Zygote
+from tlog.core.checkpoint import Checkpoint
+from tlog.errors import Refused
+from witness.audit.face import Head
+from witness.doubt import hold_all
 from witness.rows import HoldRow
 
 __all__ = ["scene"]
@@ -37,3 +51,68 @@ async def test_its_line_shows_a_rollback_too(scene: Open) -> None:
         looked = await one.served.service.lookout.look()
         assert looked.held == 1
         await asyncio.sleep(0)
+
+
+async def test_nothing_is_audited_before_the_first_look(scene: Open) -> None:
+    """As for the cosigner's key: until peers and logs were asked, the store may be yesterday's."""
+    async with scene() as one:
+        await one.audited(7)
+        lookout = one.served.service.lookout
+        one.log.append(LABEL, b"new")
+        assert (await one.served.add(one.request(7))).status == 200
+        lookout.ready.clear()
+        await one.rounds(3)
+        assert (await one.report())["audited"]["size"] == 7
+        lookout.ready.set()
+        await one.audited(8)
+
+
+@pytest.mark.parametrize("mark", ["frozen", "held"])
+async def test_a_mark_that_comes_while_it_reads(scene: Open, mark: str) -> None:
+    """The log is frozen, or put on hold, between the last check of its tiles and the signature."""
+    async with scene() as one:
+        await one.audited(7)
+        store, auditor = one.served.witness.store, one.auditor
+        cosigned = auditor._cosigned
+
+        async def late(head: Head) -> bool:
+            done = await cosigned(head)
+            if mark == "frozen":
+                store.freeze(ORIGIN, "a test", 1)
+            else:
+                hold_all(store, "a test", 1)
+            return done
+
+        auditor._cosigned = late
+        one.log.append(LABEL, b"new")
+        one.show()
+        await one.rounds(3)
+        assert (await one.report())["audited"]["size"] == 7
+
+
+async def test_it_never_goes_back(scene: Open) -> None:
+    """The newest audited head gives way to larger ones only; nothing is signed on the way to the refusal."""
+    async with scene() as one:
+        await one.audited(7)
+        state, asked = one.auditor.state, []
+
+        def sign(txn: object, newest: int) -> tuple[bytes, int]:
+            asked.append(newest)
+            return b"line\n", newest
+
+        for head in (Checkpoint(ORIGIN, 6, bytes(32)), Checkpoint(ORIGIN, 7, bytes(32))):
+            with pytest.raises(Refused):
+                state.audited(head, b"", sign)
+        assert asked == []
+
+
+def test_a_write_that_fails_anywhere_ends_the_process(directory: Path, zygote: Zygote) -> None:
+    """A commit of gossip or audit that failed may make the writer's next one look good: LMDB forgets the fault."""
+    with Server(directory, zygote) as server:
+        forked = WitnessedLog(forked_at=LATEST + 1)
+        # From now on every write to a file fails, as on a disk that died.
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+        notes = [one.note(LATEST + 3).decode() for one in (LOG, forked)]
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            server.call("POST", "/gossip", json.dumps({"version": 1, "notes": notes}).encode())
+        assert server.stop(0) == 70

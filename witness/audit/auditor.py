@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -244,11 +245,9 @@ class Auditor:
         try:
             if not await self._cosigned(head):
                 return
-            line, at = self._office.sign(origin, checkpoint.body(), self.state.row.time)
+            line = self.state.audited(checkpoint, head.note, partial(self._office.sign, checkpoint))
         except (Refused, Unavailable):
-            return  # frozen, on hold, stopping, or the clock is wrong: said elsewhere
-        note = head.note + line
-        self.state.change(audited=checkpoint.size, root=checkpoint.root, time=at, note=note)
+            return  # frozen, on hold, starting, stopping, or the clock is wrong: said elsewhere
         for future in self._waiters.pop(checkpoint.size, []):
             if not future.done():
                 future.set_result(line)

@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
 from tlog.core.add_checkpoint import AddCheckpoint, encode_request
+from tlog.core.checkpoint import Checkpoint
 from tlog.core.cosignature import CosignatureSigner
 from tlog.errors import Refused, Unavailable
 from witness.clock import Clock
@@ -40,6 +41,10 @@ class Listener(Protocol):
         """Something is wrong with a log: see `signs`."""
         ...
 
+    def may_sign(self) -> bool:
+        """Whether anything may be signed now; from any thread."""
+        ...
+
     def silent_for(self, origin: str) -> float:
         """Seconds since a log that sends checkpoints sent one; from any thread."""
         ...
@@ -66,21 +71,24 @@ class HeadOffice:
         """The newest checkpoint of `origin` that was cosigned."""
         return self._store.latest(origin)
 
-    def sign(self, origin: str, text: bytes, newest: int) -> tuple[bytes, int]:
-        """The auditor's signature line on a note text, and its POSIX second, never before `newest`.
+    def sign(self, head: Checkpoint, txn: Any, newest: int) -> tuple[bytes, int]:
+        """The auditor's signature line on a head, and its POSIX second, never before `newest`.
 
-        Raises: Refused (frozen, held), Unavailable (clock).
+        `txn` is the transaction that stores the line, so that no freeze comes in between.
+        Raises: Refused (frozen, held), Unavailable (starting, clock).
         """
-        with self._store.read() as txn:
-            frozen, hold = self._store.frozen(txn, origin), self._store.hold(txn, origin)
-            floor = self._clock.floor(max(newest, self._store.commit(txn).clock))
+        if not self._listener.may_sign():
+            raise Unavailable("starting", "this witness looks for its own cosignatures first")
+        origin = head.origin
+        frozen, hold = self._store.frozen(txn, origin), self._store.hold(txn, origin)
+        floor = self._clock.floor(max(newest, self._store.commit(txn).clock))
         if frozen is not None or hold is not None:
             raise Refused("frozen", f"{origin} is not cosigned now")
         now = self._clock.now()
         if now < floor:
             raise Unavailable("clock", "the clock of this witness is wrong", 30.0)
         at = max(now, newest)
-        return self._signer.sign_line(text, at), at
+        return self._signer.sign_line(head.body(), at), at
 
     async def cosign(self, request: AddCheckpoint) -> Answer:
         """Have the cosigner take a head. Raises: Unavailable."""

@@ -35,6 +35,10 @@ class Desk:
         identifier = hashlib.sha256(f"{name}\n{origin}\n{detail}".encode()).hexdigest()
         self._service.gossip.watch.alarms.raise_(name, origin, identifier, [detail])
 
+    def may_sign(self) -> bool:
+        """Whether anything may be signed now."""
+        return self._service.may_sign()
+
     def silent_for(self, origin: str) -> float:
         """Seconds since a log that sends checkpoints sent one."""
         return self._service.silent_for(origin)

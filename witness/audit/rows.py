@@ -17,7 +17,9 @@ from typing import Any
 import msgspec
 
 from tlog.client.fetch.audit import Trail
+from tlog.core.checkpoint import Checkpoint
 from tlog.core.root_log import StreamHead
+from tlog.errors import Refused
 from witness.rows import decode, encode, origin_key
 from witness.store import Store
 
@@ -101,6 +103,25 @@ class LogState:
             row = msgspec.structs.replace(row, **members)
             self._store.put(txn, "audits", self._key, row)
         return row
+
+    def audited(
+        self, head: Checkpoint, note: bytes, sign: Callable[[Any, int], tuple[bytes, int]]
+    ) -> bytes:
+        """Store `head` as audited in full, under the log's `note`, with the line that `sign` makes; both or none.
+
+        `sign` is given the transaction and the time of the newest line, and returns line and POSIX second; what it
+        raises is raised. Raises: Refused (smaller) for a head that is not the newest one, or its successor.
+        """
+        with self._store.write() as txn:
+            row = self._store.get(txn, "audits", self._key, AuditRow) or AuditRow(self._origin)
+            if head.size < row.audited or (head.size == row.audited and head.root != row.root):
+                raise Refused("smaller", f"a head of {row.audited} leaves is audited")
+            line, at = sign(txn, row.time)
+            row = msgspec.structs.replace(
+                row, audited=head.size, root=head.root, time=at, note=note + line
+            )
+            self._store.put(txn, "audits", self._key, row)
+        return line
 
     def advance(
         self, root: Trail, heads: Mapping[str, StreamHead], trails: Mapping[str, Trail]
