@@ -47,7 +47,7 @@ def demo(directory: Path | None, port: int, keep: bool) -> None:
             "the demo trains a real classifier with scikit-learn, which is not installed: "
             "pip install 'tlog[server,demo]', or `make demo` in a checkout",
         )
-    from tlog.cli.demo.story import Story
+    from tlog.cli.demo.story import BULKY, Story
 
     with ExitStack() as stack:
         if directory is None:
@@ -60,7 +60,7 @@ def demo(directory: Path | None, port: int, keep: bool) -> None:
         kept = keep or directory is not None
         if not kept:
             # The evidence stays, for the commands at the end; the logs are several megabytes.
-            for name in ("log", "copy", "state"):
+            for name in BULKY:
                 stack.callback(shutil.rmtree, home / name, ignore_errors=True)
         try:
             Story(home, port, kept=kept).tell()

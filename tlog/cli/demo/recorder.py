@@ -86,14 +86,14 @@ async def record_cases(
 async def fetch_proofs(
     client: AuditClient, receipts: Sequence[Receipt], progress: OnProgress
 ) -> list[Proof]:
-    """The proof package of every event, each under a published root."""
+    """The proof package of every event, each under a published root that the quorum cosigned."""
     limit = asyncio.Semaphore(_AT_ONCE)
     done = 0
 
     async def one(receipt: Receipt) -> Proof:
         nonlocal done
         async with limit:
-            proof = await client.get_proof(receipt.event_id, wait="published")
+            proof = await client.get_proof(receipt.event_id, wait="witnessed")
         done += 1
         progress(done, len(receipts))
         return proof
