@@ -256,7 +256,10 @@ def test_a_flipped_bit_of_an_entry_is_not_served(grown: TestLog, index: int) -> 
 def test_rot_from_before_the_start_is_not_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An idle stream's tree is made of its stored tail: the root log, which was signed, contradicts a rotten one."""
+    """An idle stream's tree is made of its stored tail: the root that was signed contradicts a rotten one.
+
+    Nothing is appended to it either, or the log would sign what contradicts its own heads; other streams go on.
+    """
     monkeypatch.setattr(commit_module, "SWEEP_EVERY", 1)
     new_log(tmp_path / "log")
     with TestLog(tmp_path / "log") as log:
@@ -268,8 +271,14 @@ def test_rot_from_before_the_start_is_not_served(
         rewrite(log, "journal", layout.u64(position >> 16), flip(at))
         surface = Surface(log.log.reader)
         for serve in (lambda: surface.tile(NUMBER, 0, 0, 1), lambda: surface.bundle(NUMBER, 0, 1)):
-            with pytest.raises(CorruptStore, match="not what the root log holds"):
+            with pytest.raises(CorruptStore, match="do not give its root"):
                 serve()
+        for _ in range(2):
+            with pytest.raises(CorruptStore, match="do not give its root"):
+                log.append([log.prepare()])
+            log.append([log.prepare("acme:prod:another")])
+        assert log.failures == [] and log.log.source.view(NUMBER).size == 20
+        assert log.log.reader.stream_head(NUMBER)[0].size == 20
 
 
 def test_a_root_that_was_not_signed_is_not_served(grown: TestLog) -> None:

@@ -34,7 +34,7 @@ class Nodes:
         self._tiles: dict[tuple[int, int], Any] = {}
 
     def read_nodes(self, nodes: Sequence[Node]) -> list[Hash]:
-        """The hashes of `nodes`. Raises: CorruptStore when a tile is missing. HOT: once per proof."""
+        """The hashes of `nodes`. Raises: CorruptStore when one is missing. HOT: once per proof."""
         size = self._edge.size
         hashes = []
         for node in nodes:
@@ -42,8 +42,11 @@ class Nodes:
             if index < size >> 8 * (level + 1):  # a full one, which the edge has dropped
                 tile = self._tiles.get((level, index)) or self._tile(level, index)
                 hashes.append(bytes(tile[offset : offset + 32]))
-            else:
+                continue
+            try:
                 hashes += self._edge.read_nodes([node])
+            except LookupError:
+                raise CorruptStore(f"stream {self._number} has no node {node}") from None
         return hashes
 
     def _tile(self, level: int, index: int) -> Any:

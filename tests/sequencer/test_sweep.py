@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
 from tests.harness import STREAM, Clock, TestLog, new_log
@@ -128,6 +129,25 @@ def test_a_resting_streams_view_is_made_once_for_each_of_its_rows(
             assert log.log.source.view(number) is view
             assert log.log.reader.stream_head(number)[0].root == view.root
         assert view.size == 305
+
+
+def test_a_row_without_its_root_is_read(tmp_path: Path) -> None:
+    """Rows of earlier versions had no root: it is made of the leaves."""
+    new_log(tmp_path / "log")
+    with TestLog(tmp_path / "log") as log:
+        log.append([log.prepare() for _ in range(300)])
+        number = log.log.reader.number(STREAM)
+        root = log.log.source.view(number).root
+    with TestLog(tmp_path / "log", start=False) as log:
+        store = log.log.store
+        with store.env.begin(write=True) as txn:
+            row = msgpack.unpackb(txn.get(layout.u32(number), db=store.db["states"]))
+            assert row.pop() == root
+            txn.put(layout.u32(number), msgpack.packb(row), db=store.db["states"])
+        assert log.log.source.view(number).root == root
+        log.log.start()
+        log.append([log.prepare()])
+        log.check()
 
 
 def test_a_commit_is_not_seen_before_it_is_signed(

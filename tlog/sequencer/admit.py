@@ -52,7 +52,7 @@ class Admission:
         self._requests: dict[bytes, Admitted] = {}
 
     def admit(self, batch: Batch) -> Admitted:
-        """Plan `batch`. Raises: Refused (no-such-stream, producer-gap, conflict)."""
+        """Plan `batch`. Raises: Refused (no-such-stream, producer-gap, conflict), CorruptStore."""
         if batch.request is not None:
             known = self._known_request(batch, batch.request)
             if known is not None:
@@ -96,6 +96,11 @@ class Admission:
                         records.append(record)
                 number, offset = number + 1, layout.CHUNK_HEADER.size
         return records
+
+    def wake(self, number: int) -> None:
+        """Have a stream in memory. Raises: CorruptStore, which is then this batch's fault alone and nobody else's."""
+        if number in self._states.rows:
+            self._states.wake(number)
 
     def last_sequence(self, number: int, producer_id: str) -> int:
         """The newest sequence of a producer, this commit's admissions included."""
@@ -152,6 +157,7 @@ class _Attempt:
                     "not-found", f"there is no stream {event.stream_id}", self._pointer(at)
                 )
             number = self.openings[event.stream_id][0]
+        self._admission.wake(number)
         if event.producer_id is None:
             return event
         key = (number, event.producer_id)

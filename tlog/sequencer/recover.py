@@ -79,6 +79,7 @@ def replay(
 
     Without `judge`, what does not follow is left for verification to find and to name.
     """
+    states.judge = judge
     bodies: list[bytes] = []
     root = Checkpoint(origin, row.root_size, row.root_hash)
     rebuilt: Checkpoint | None = None

@@ -53,6 +53,7 @@ class States:
         self._dirty_producers: set[tuple[int, str]] = set()
         self._requests: dict[tuple[int, bytes], tuple[int, int]] = {}
         self._oldest_request_day = 0
+        self.judge = True  # False: to look at a store, never to append
         self.unswept = 0  # leaves, the root log's included, that recovery would append again
         self.views: dict[int, StreamView] = {}
         self._resting_lock = threading.Lock()
@@ -70,12 +71,20 @@ class States:
         return len(self._dirty) + len(self._dirty_producers) + len(self._requests)
 
     def get(self, number: int) -> StreamState:
-        """The state of a stream, loaded if need be and marked dirty."""
+        """The state of a stream, loaded if need be and marked dirty. Raises: as `wake`."""
+        state = self._hot.get(number) or self.wake(number)
         self._dirty.add(number)
+        return state
+
+    def wake(self, number: int) -> StreamState:
+        """The state of a stream, in memory from now on.
+
+        Raises: CorruptStore when its stored leaves do not give its root: what is appended to them would be signed.
+        """
         state = self._hot.get(number)
         if state is None:
             with self._store.read() as txn:
-                state = self._load(txn, number, self._row(txn, number))
+                state = self._load(txn, number)
             # The next commit may sweep this row before it is signed: nobody must see it by then.
             self.views[number] = state.view()
             self._hot[number] = state
@@ -84,12 +93,15 @@ class States:
     def _row(self, txn: Any, number: int) -> Any:
         return txn.get(layout.u32(number), db=self._store.db["states"])
 
-    def _load(self, txn: Any, number: int, data: Any) -> StreamState:
+    def _load(self, txn: Any, number: int) -> StreamState:
+        data = self._row(txn, number)
         if data is None:
             return StreamState(number, 0, "sha256:" + "0" * 64, 0, 0, [], Edge())
         row = _decode_state(data)
         tail = layout.decode_positions(row.tail)
         edge = load_edge(self._store, txn, number, row.size, tail)
+        if self.judge and row.root and row.root != edge.root():
+            raise CorruptStore(f"the stored leaves of stream {number} do not give its root")
         previous = "sha256:" + row.previous.hex()
         return StreamState(number, row.size, previous, row.ms, row.root_leaf, tail, edge)
 
@@ -109,14 +121,21 @@ class States:
             with self._resting_lock:
                 known = self._resting.find(number)
             # Made of the same row, it is the same: a stream of this size and time has one tree.
-            if known is not None and known[0] == data:
+            if data is not None and known is not None and known[0] == data:
                 return known[1]
-            view = self._load(txn, number, data).view()
-            if data is not None:
-                with self._resting_lock:
-                    self._resting.put(number, (bytes(data), view))
+            view = self._view_of(txn, number, data)
+            with self._resting_lock:
+                self._resting.put(number, (bytes(data or b""), view))
         # Loaded by the writer before the row was read, it may be the row of a commit that is not signed yet.
         return self.views.get(number, view)
+
+    def _view_of(self, txn: Any, number: int, data: Any) -> StreamView:
+        """What a row says. Whether the leaves bear it out is for those to find who serve them."""
+        row = None if data is None else _decode_state(data)
+        if row is None or not row.root:
+            return self._load(txn, number).view()
+        tail = layout.decode_positions(row.tail)
+        return StreamView(row.size, row.root, row.ms, row.root_leaf, tail)
 
     def producer(self, number: int, producer_id: str, *, keep: bool = True) -> ProducerState | None:
         """The state of a producer in a stream, None if it never wrote there. Other threads than the writer's keep none."""

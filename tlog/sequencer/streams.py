@@ -54,7 +54,12 @@ class StreamState:
         """What a sweep stores."""
         previous = bytes.fromhex(self.previous[7:])
         return StateRow(
-            self.size, previous, self.ms, self.root_leaf, layout.encode_positions(self.tail)
+            self.size,
+            previous,
+            self.ms,
+            self.root_leaf,
+            layout.encode_positions(self.tail),
+            self.edge.root(),
         )
 
 

@@ -61,9 +61,8 @@ RUNS_PER_PAGE = 256
 CHUNK_BYTES = 16 * 4096 - 16
 
 CHUNK_HEADER = Packer(">BQQQ")  # format, commit, first chunk of that commit, Unix milliseconds
-RECORD_HEADER = Packer(
-    ">BIQHI"
-)  # kind, stream, leaf index, entry length, length of all that follows the entry
+# Kind, stream, leaf index, entry length, length of all that follows the entry.
+RECORD_HEADER = Packer(">BIQHI")
 
 EVENT = 1
 GENESIS = 2
@@ -166,6 +165,7 @@ class StateRow(msgspec.Struct, array_like=True):
     ms: int
     root_leaf: int  # leaf index of the stream's newest head in the root log
     tail: bytes  # encode_positions of the leaves after the last full bundle
+    root: bytes = b""  # of the tree of `size`; rows of earlier versions lack it
 
 
 class Run(NamedTuple):
