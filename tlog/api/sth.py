@@ -9,6 +9,7 @@ from tlog.api.answers import Place, StreamInfo, StreamPage, TreeHead
 from tlog.api.context import GATE, LOG, answer, own_number
 from tlog.api.limits import Slices
 from tlog.api.query import StreamQuery, StreamsQuery, read_query
+from tlog.api.surface import signed_note
 from tlog.core.times import format_ms
 from tlog.core.wire import b64encode
 from tlog.log import Log
@@ -50,7 +51,7 @@ async def get_sth(request: web.Request) -> web.Response:
         )
     view = log.source.view(number)
     checkpoint, proof, signed = log.reader.stream_head(number, view)
-    note = log.signer.sign_stream(checkpoint, proof.leaf_index, proof.hashes, signed.root.size)
+    note = signed_note(request.app, number, checkpoint, proof)
     hashes = [b64encode(node) for node in proof.hashes]
     return answer(
         TreeHead(

@@ -20,9 +20,11 @@ from tlog.api.context import GATE, LOG
 from tlog.api.negotiation import matches, prefers_gzip
 from tlog.api.problems import failure
 from tlog.api.query import refuse_query
+from tlog.core.checkpoint import Checkpoint
 from tlog.core.tiles import TileRef, parse_tile_path
 from tlog.errors import InvalidInput, Refused, TlogError
 from tlog.log import Log
+from tlog.reader import Inclusion
 from tlog.store.layout import ROOT_LOG
 from tlog.surface import LABEL_PATTERN, Surface
 
@@ -143,18 +145,26 @@ def root_checkpoint(log: Log) -> bytes | None:
 
 
 def _stream_note(app: web.Application, number: int) -> bytes:
-    log, shelf = app[LOG], app[SURFACE].shelf
+    log = app[LOG]
     view = log.source.view(number)
     if not view.size:  # it is being opened
         raise _absent()
-    # The signature is deterministic, so a size has one note.
-    key = (number, "checkpoint", view.size)
+    note = app[SURFACE].shelf.get(_note_key(number, view.size))
+    return note or signed_note(app, number, *log.reader.stream_head(number, view)[:2])
+
+
+def signed_note(app: web.Application, number: int, head: Checkpoint, proof: Inclusion) -> bytes:
+    """The note of a stream's head, which `proof` puts in the root log. Signed once: the signature is deterministic."""
+    shelf, key = app[SURFACE].shelf, _note_key(number, head.size)
     note = shelf.get(key)
     if note is None:
-        head, proof, signed = log.reader.stream_head(number, view)
-        note = log.signer.sign_stream(head, proof.leaf_index, proof.hashes, signed.root.size)
+        note = app[LOG].signer.sign_stream(head, proof.leaf_index, proof.hashes, proof.tree_size)
         shelf.put(key, note)
     return note
+
+
+def _note_key(number: int, size: int) -> tuple[int, str, int]:
+    return number, "checkpoint", size
 
 
 def _checkpoint(request: web.Request, note: bytes) -> web.Response:
