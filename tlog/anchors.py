@@ -118,7 +118,7 @@ class Anchors:
             delivery.request,
             delivery.reply,
             list(stamp.chain),
-            list(delivery.crls),
+            list(dict.fromkeys(delivery.crls)),
             now_ms,
         )
         key = ANCHOR_KEY.pack(

@@ -92,10 +92,13 @@ def make_template(directory: Path) -> Keys:
 class Site:
     """A served log. `log` is the open one behind the socket."""
 
-    def __init__(self, log: Log, http: aiohttp.ClientSession, port: int, keys: Keys) -> None:
+    def __init__(
+        self, log: Log, http: aiohttp.ClientSession, runner: web.AppRunner, keys: Keys
+    ) -> None:
         self.log = log
+        self.runner = runner
         self.http = http
-        self.port = port
+        self.port = runner.addresses[0][1]
         self.keys = keys
         self.tokens: dict[str, str] = {}
 
@@ -212,7 +215,7 @@ async def serve(directory: Path, keys: Keys, **settings: Any) -> AsyncIterator[S
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         port = runner.addresses[0][1]
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
-            yield Site(log, http, port, keys)
+            yield Site(log, http, runner, keys)
     finally:
         await runner.cleanup()
         log.close()

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import threading
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from tests.api.anchoring import Deliverer, b64, current
 from tlog.api.anchor import anchors_for
+from tlog.core.cosignature import CosignatureSigner
 from tlog.core.note import Signer, parse_skey, sign_note
+from tlog.core.policy import parse_policy
 
 DAY_MS = 86_400_000
 
@@ -117,6 +126,59 @@ async def test_what_is_refused(lab: Deliverer) -> None:
         assert (answer.kind, answer.json().get("pointer")) == (kind, pointer), body
     assert (await day(lab, today(lab)))["timestamps"] == []
     assert (await lab.deliver(good)).status == 201
+
+
+async def test_what_nobody_signed_is_not_kept_beside_what_somebody_did(lab: Deliverer) -> None:
+    """A timestamp covers the note with all its lines, and we show it: not with a forged one of a witness we know."""
+    log = lab.site.log
+    witness = CosignatureSigner("w1.example.org", bytes(32))
+    log.policy = parse_policy(f"witness w1 {witness.vkey} http://w1\nquorum w1\n".encode())
+    note = lab.checkpoint()
+    text = note[: note.rindex("\n\n") + 1].encode()
+    good = witness.sign_line(text, lab.clock.ms // 1000).decode()
+    forged = witness.sign_line(b"other\n1\n" + text, lab.clock.ms // 1000).decode()
+    refused = await lab.deliver(lab.body(note + forged))
+    assert (refused.kind, refused.json()["pointer"]) == ("invalid-checkpoint", "/checkpoint")
+    assert (await lab.deliver(lab.body(note + good))).status == 201
+    # Of keys that we do not know nothing can be said; they are few lines, as of a note with many witnesses.
+    junk = "".join(f"\u2014 {name:0>200} {b64(bytes(300))}\n" for name in range(16_384 // 600 + 1))
+    refused = await lab.deliver(lab.body(note + junk))
+    assert refused.json()["pointer"] == "/checkpoint"
+
+
+async def test_a_list_is_kept_once(lab: Deliverer) -> None:
+    """A long list, sixteen times in one anchor, would fill the disk sixteen times as fast."""
+    await lab.site.record()
+    begin = datetime.now(timezone.utc)
+    lists = x509.CertificateRevocationListBuilder(
+        lab.root.certificate.subject, begin, begin + timedelta(days=9)
+    )
+    crl = b64(lists.sign(lab.root.key, hashes.SHA256()).public_bytes(Encoding.DER))
+    body = {**lab.body(), "crls": [crl] * 16, "chain": [b64(lab.root.der)] * 16}
+    assert (await lab.deliver(body)).status == 201
+    (one,) = (await day(lab, today(lab)))["timestamps"]
+    assert one["crls"] == [crl]
+
+
+async def test_checking_an_anchor_holds_up_nobody(
+    lab: Deliverer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lab.site.record()
+    begun, end = threading.Event(), threading.Event()
+    verify = lab.site.log.anchors.verify
+
+    def slow(*arguments: Any) -> Any:
+        begun.set()
+        assert end.wait(10)
+        return verify(*arguments)
+
+    monkeypatch.setattr(lab.site.log.anchors, "verify", slow)
+    delivered = asyncio.create_task(lab.deliver())
+    assert await asyncio.get_running_loop().run_in_executor(None, begun.wait, 10)
+    await lab.site.record(_event())
+    assert not delivered.done()
+    end.set()
+    assert (await delivered).status == 201
 
 
 def _note(signer: Signer, origin: bytes, size: int, root: bytes) -> str:

@@ -30,7 +30,8 @@ BODY = orjson.dumps(EVENT)
 
 def path_of(path: str) -> str:
     """One of these paths."""
-    return path.replace("{event_id}", "evt_x").replace("{date}", "2026-03-20")
+    path = path.replace("{event_id}", "evt_x").replace("{date}", "2026-03-20")
+    return path.replace("<label>", "a" * 52).replace("<L>", "0").replace("<N>[.p/<W>]", "000.p/7")
 
 
 PATHS = sorted({path_of(route.path) for route in ROUTES})

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.api.deployment import EVENT, STREAM, Answer, Keys, Site, serve
-from tlog.api.limits import Buckets, StreamQuota, Turnstile
+from tlog.api.context import GATE
+from tlog.api.limits import Buckets, StreamQuota, Turnstile, neighbourhood
 from tlog.errors import Refused, Unavailable
 
 
@@ -205,6 +209,60 @@ async def test_a_proof_that_is_not_published_yet(
         path = f"/proof/{late['event_id']}"
         assert "root" not in (await site.get(path, token)).json()
         told_to_wait(await site.get(path, token, wait="published"), 503, "not-published")
+
+
+async def test_one_stranger_does_not_keep_the_others_from_delivering_anchors(site: Site) -> None:
+    async def deliver(address: str) -> Answer:
+        connector = aiohttp.TCPConnector(local_addr=(address, 0), limit=1)
+        url = f"http://127.0.0.1:{site.port}/api/v1/anchors"
+        async with aiohttp.ClientSession(connector=connector) as http:
+            async with http.post(url, json={}) as answer:
+                return Answer(answer.status, answer.headers, await answer.read())
+
+    refused = [answer async for answer in _until_told_to_wait(lambda: deliver("127.0.0.1"))]
+    assert len(refused) >= 20
+    assert (await deliver("127.0.0.2")).status == 422  # its body is looked at
+    assert (
+        neighbourhood("2001:db8::1")
+        == neighbourhood("2001:db8::ffff")
+        != neighbourhood("2001:db8:0:1::")
+    )
+    assert (
+        neighbourhood("::ffff:192.0.2.1")
+        == neighbourhood("192.0.2.1")
+        != neighbourhood("192.0.2.2")
+    )
+    assert neighbourhood(None) == neighbourhood("unix:") == ""  # a socket without addresses
+
+
+async def _until_told_to_wait(
+    request: Callable[[], Awaitable[Answer]],
+) -> AsyncIterator[Answer]:
+    for _ in range(200):
+        answer = await request()
+        if answer.status == 429:
+            told_to_wait(answer, 429, "rate-limited")
+            return
+        yield answer
+    raise AssertionError("nobody is told to wait")
+
+
+async def test_strangers_cannot_take_the_turns_of_tenants(site: Site) -> None:
+    """Who searches the public trees for a hash, as often as he likes, waits among strangers alone."""
+    await site.record()
+    token = await site.token()
+    gate = site.runner.app[GATE]  # type: ignore[union-attr]
+    missing = base64.b64encode(bytes(32)).decode()
+    async with gate.public_reads.turn():  # one search that takes long
+        search = [
+            asyncio.create_task(site.get("/proof/inclusion", hash=missing)) for _ in range(40)
+        ]
+        done, _ = await asyncio.wait(search, return_when=asyncio.FIRST_COMPLETED)
+        told_to_wait(done.pop().result(), 503, "busy")
+        assert (await site.get("/verify", token)).json()["verified"]
+        mine = await site.get("/proof/inclusion", token, stream_id=STREAM, hash=missing)
+        assert (mine.status, mine.kind) == (404, "not-found")
+    assert {answer.status for answer in await asyncio.gather(*search)} == {404, 503}
 
 
 async def test_verifications_wait_for_one_another(site: Site) -> None:

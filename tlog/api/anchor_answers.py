@@ -19,7 +19,7 @@ class AnchorRequest(Struct, frozen=True, forbid_unknown_fields=True):
     `chain`: certificates that the reply lacks, `crls`: revocation lists at that time; DER.
     """
 
-    checkpoint: Annotated[Note, Meta(max_length=65536)]
+    checkpoint: Annotated[Note, Meta(max_length=16384)]
     request: Annotated[Base64, Meta(max_length=1368)]
     reply: Annotated[Base64, Meta(max_length=87384)]
     chain: Certificates = []

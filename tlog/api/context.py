@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from tlog.api.body import JSON, read_body
-from tlog.api.limits import Buckets, StreamQuota, Turnstile
+from tlog.api.limits import Buckets, StreamQuota, Turnstile, neighbourhood
 from tlog.core.ids import parse_stream_id
 from tlog.errors import InvalidInput, Refused
 from tlog.events.diagnose import raise_fault
@@ -21,8 +21,11 @@ LOG: web.AppKey[Log] = web.AppKey("log", Log)
 
 # Long reads that may wait for the one that is running.
 _LONG_READS_WAITING = 16
-# Anchors that anybody may deliver per second, each some milliseconds of verifying, and how many at once.
-_ANCHORS, _ANCHORS_AT_ONCE = 5.0, 20
+_PUBLIC_READS_WAITING = 4
+# Anchors that may be delivered per second, each some milliseconds of verifying, and how many at once: by all strangers
+# together, and from one network, so that one does not use up what is there for all.
+_ANCHORS, _ANCHORS_AT_ONCE = 20.0, 80
+_ANCHORS_EACH, _ANCHORS_EACH_AT_ONCE = 5.0, 20
 
 
 class Gate:
@@ -34,9 +37,13 @@ class Gate:
         self._requests = Buckets(config.rate_requests, config.rate_burst)
         self._events = Buckets(config.rate_events, config.rate_burst)
         self._anchors = Buckets(_ANCHORS, _ANCHORS_AT_ONCE / _ANCHORS)
+        self._anchors_each = Buckets(_ANCHORS_EACH, _ANCHORS_EACH_AT_ONCE / _ANCHORS_EACH)
         self.quota = StreamQuota(log.stream_count, config.max_streams_per_tenant)
-        # The reads that take a core for as long as a stream is long: one at a time.
+        # The reads that take a core for as long as a stream is long: one at a time. What needs no token has a turn of its
+        # own: strangers, whom nothing else counts, would keep all others waiting.
         self.long_reads = Turnstile(_LONG_READS_WAITING)
+        self.public_reads = Turnstile(_PUBLIC_READS_WAITING)
+        self.anchor_checks = Turnstile(_ANCHORS_AT_ONCE)
 
     def key(self, request: web.Request) -> ApiKey:
         """The API key of a request. Raises: Refused (invalid-credentials), Unavailable (rate-limited)."""
@@ -64,8 +71,12 @@ class Gate:
         """Take `count` events from the key's allowance. Raises: Unavailable (rate-limited)."""
         self._events.take(session.key_id, count)
 
-    def anchor(self) -> None:
-        """Take one anchor from what all strangers may deliver together. Raises: Unavailable (rate-limited)."""
+    def anchor(self, request: web.Request) -> None:
+        """Take one anchor from what strangers may deliver: from this network, and all together.
+
+        Raises: Unavailable (rate-limited).
+        """
+        self._anchors_each.take(neighbourhood(request.remote), 1)
         self._anchors.take("", 1)
 
     async def body(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
@@ -38,6 +39,20 @@ class Buckets:
         self._buckets[key] = (level - amount, now)
         if len(self._buckets) > _BUCKETS:
             self._buckets.popitem(last=False)
+
+
+def neighbourhood(address: str | None) -> str:
+    """Who counts as one by an IP address: that of IPv4, the /64 of IPv6, of which anybody has as many as he likes.
+
+    "" for what is none, such as the peer of a Unix socket.
+    """
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:
+        return ""
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
 
 
 class StreamQuota:

@@ -160,7 +160,7 @@ ROUTES = (
         body=(anchor_answers.AnchorRequest,),
         problems=(
             "rate-limited", "anchors-not-accepted", "invalid-checkpoint", "invalid-anchor", "too-many-anchors",
-            "overloaded", "disk-full", "stopping", "unknown-outcome", "corrupt-store",
+            "busy", "overloaded", "disk-full", "stopping", "unknown-outcome", "corrupt-store",
         ),
     ),
     Route(

@@ -63,7 +63,9 @@ async def _find(request: web.Request, number: int, text: str) -> int:
         wanted = b64decode(text, 32)
     except InvalidInput as error:
         raise InvalidInput("invalid-value", error.detail, "/hash") from error
-    async with request.app[GATE].long_reads.turn():
+    gate = request.app[GATE]
+    public = number == ROOT_LOG or log.source.rows[number].public
+    async with (gate.public_reads if public else gate.long_reads).turn():
         reader = Reader(log.source)
         return await asyncio.get_running_loop().run_in_executor(
             None, reader.find_leaf, number, wanted

@@ -65,7 +65,7 @@ def parse(data: bytes, tag: int) -> Element:
 
 def elements(data: bytes) -> list[Element]:
     """The elements that stand one after the other in `data`. Raises: InvalidInput."""
-    found = []
+    found: list[Element] = []
     at = 0
     while at < len(data):
         if len(found) == MAX_ELEMENTS:
