@@ -19,6 +19,7 @@ from tlog.core.hashes import EMPTY_ROOT
 from tlog.core.note import parse_vkey
 from tlog.errors import CorruptStore, Unavailable
 from tlog.witnesses.clock import WitnessClock
+from tlog.witnesses.http import Http
 from tlog.witnesses.keeper import BEHIND, OK, REFUSING, UNREACHABLE
 
 
@@ -203,6 +204,41 @@ async def test_one_service_with_two_keys_is_asked_once(directory: Path) -> None:
             size = await site.append()
             await site.shown(size, 2)
             assert len(fast.requests) <= asked + 2  # the new root, maybe one before it
+
+
+async def test_a_key_that_never_signs_does_not_slow_down_the_other_of_its_service(
+    directory: Path,
+) -> None:
+    log = verifier(directory)
+    good, silent = Witness(1, log), Witness(2, log)
+    async with started(good):
+        silent.url = good.url
+        async with served(directory, [good, silent], backoff=(3600.0, 3600.0)) as site:
+            for _ in range(3):
+                await site.shown(await site.append(), 1)
+            first, second = site.log.publication.keepers
+            assert (first.state, second.state, second.size) == (OK, OK, 0)
+            assert second.outcomes["ok"] == first.outcomes["ok"] >= 3
+
+
+async def test_what_health_shows_of_a_fault_is_not_the_path_to_the_witness() -> None:
+    """A submission prefix may be a secret between a log and its witness; health is for everybody."""
+
+    async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nno header\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(garbage, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    http = Http("log.example.com", 5.0)
+    try:
+        with pytest.raises(Unavailable) as caught:
+            await http.get(f"http://127.0.0.1:{port}/s3cret/checkpoint", 100)
+    finally:
+        await http.close()
+        server.close()
+    assert caught.value.detail and "s3cret" not in caught.value.detail
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ class Endpoint:
     old: int = 0
     failures: int = 0  # exchanges in a row after which a cosignature was still missing
     answered: int = -1  # number of the publication that it has cosigned
+    partly: bool = False  # in the last exchange some of its keys cosigned, if not all
 
     @property
     def names(self) -> str:
@@ -109,7 +110,7 @@ def _judge(endpoint: Endpoint, size: int, note: bytes, body: bytes, now: int) ->
     except InvalidInput as error:
         endpoint.ended(LYING, error.detail)
         return Result()
-    good = []
+    good, absent = [], []
     for keeper, answer in answers:
         keeper.outcomes["forged-line"] += answer.forged
         signature = answer.cosignature
@@ -122,17 +123,17 @@ def _judge(endpoint: Endpoint, size: int, note: bytes, body: bytes, now: int) ->
         elif answer.forged:
             keeper.ended(LYING, "its cosignature does not verify over our note")
         else:
-            # Beside another key of its service it may come later.
-            keeper.ended(OK, "no cosignature of its key yet")
+            absent.append(keeper)
     lines = body.count(b"\n") + (not body.endswith(b"\n") and bool(body))
     foreign = lines - sum(lines - answer.foreign for _, answer in answers)
     endpoint.keepers[0].outcomes["foreign-line"] += foreign
     if good:
         endpoint.old = size
-    else:
-        for keeper, answer in answers:
-            if not answer.forged and answer.cosignature is None:
-                keeper.ended(LYING, "it answers 200 without a cosignature of the key in the policy")
+    for keeper in absent:
+        if good:  # of another key of its service: this one's may come later
+            keeper.ended(OK, "no cosignature of its key yet")
+        else:
+            keeper.ended(LYING, "it answers 200 without a cosignature of the key in the policy")
     return Result(tuple(good))
 
 

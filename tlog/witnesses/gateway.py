@@ -127,7 +127,13 @@ class Gateway:
             first, most = self._backoff
             seconds = min(most, first * 2 ** min(endpoint.failures - 1, 30))
             # Jitter: witnesses that failed together are not asked together for ever.
-            await asyncio.sleep(max(retry_after, seconds * random.uniform(0.5, 1.0)))
+            pause = max(retry_after, seconds * random.uniform(0.5, 1.0))
+            if not endpoint.partly:
+                await asyncio.sleep(pause)
+            elif publication == self._publications:
+                # It answers, and one of its keys cosigns: that one does not wait for the other with what is new.
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), pause)
 
     async def _attempt(self, endpoint: Endpoint) -> int:
         """One exchange about the newest published root; the seconds that the witness wants to be left alone."""
@@ -135,12 +141,13 @@ class Gateway:
         if newest is None:
             return 0
         size, note = newest
-        complete, retry_after = False, 0
+        complete, endpoint.partly, retry_after = False, False, 0
         try:
             result = await submit(self.http, endpoint, size, note, self._knowledge)
             for keeper, signature in result.cosigned:
                 self._publication.cosigned(size, keeper, signature)
             complete = len(result.cosigned) == len(endpoint.keepers)
+            endpoint.partly = bool(result.cosigned)
             retry_after = result.retry_after
             if result.suspicious:
                 await self._suspect(endpoint)

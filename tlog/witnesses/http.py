@@ -76,6 +76,9 @@ class Http:
                 )
         except asyncio.TimeoutError as error:
             raise _unreachable(f"no answer within {self._timeout:g} s") from error
+        except aiohttp.ClientResponseError as error:
+            # Its text has the URL, and health shows to everybody what was wrong.
+            raise _unreachable(f"no HTTP: {error.message}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _unreachable(f"{type(error).__name__}: {error}") from error
 
