@@ -13,7 +13,7 @@ import pytest
 
 from tests.api.deployment import EVENT, STREAM, Answer, Keys, Site, serve
 from tlog.api.context import GATE
-from tlog.api.limits import Buckets, StreamQuota, Turnstile, neighbourhood
+from tlog.api.limits import Buckets, Slices, StreamQuota, Turnstile, neighbourhood
 from tlog.errors import Refused, Unavailable
 
 
@@ -263,6 +263,25 @@ async def test_strangers_cannot_take_the_turns_of_tenants(site: Site) -> None:
         mine = await site.get("/proof/inclusion", token, stream_id=STREAM, hash=missing)
         assert (mine.status, mine.kind) == (404, "not-found")
     assert {answer.status for answer in await asyncio.gather(*search)} == {404, 503}
+
+
+async def test_streams_that_one_may_not_see_hold_up_nobody(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.record()
+    rows = site.log.source.rows
+    private = rows[site.log.source.numbers[STREAM]]
+    rows.update({number: private for number in range(len(rows), 3000)})
+    breaths = []
+
+    class Counted(Slices):
+        async def breathe(self) -> None:
+            breaths.append(self)
+
+    monkeypatch.setattr("tlog.api.sth.Slices", Counted)
+    answer = await site.get("/streams")
+    assert [one["stream_id"] for one in answer.json()["streams"]] == ["tlog:log:operations"]
+    assert len(breaths) >= 11
 
 
 async def test_verifications_wait_for_one_another(site: Site) -> None:

@@ -17,6 +17,7 @@ from tlog.store.layout import ROOT_LOG
 
 # Streams that one page may look at: other tenants' are passed over.
 _BUDGET = 20_000
+_BREATH = 256
 
 
 def visible_number(request: web.Request, stream_id: str | UnsetType) -> int:
@@ -79,6 +80,8 @@ async def get_streams(request: web.Request) -> web.Response:
     while (row := log.source.rows.get(number)) is not None:
         if len(streams) == query.limit or number == last:
             return answer(StreamPage(streams, str(number)))
+        if number % _BREATH == 0:
+            await slices.breathe()
         if row.public or (mine is not None and row.stream_id.startswith(mine)):
             info = _info(log, number)
             # A stream that is being opened has a number before it has a head.
