@@ -47,7 +47,7 @@ test: lint ## lint, then every test with branch coverage; under 15 minutes on tw
 	$(BIN)/coverage report --skip-covered --omit='$(PROVEN)' --fail-under=95
 	@tail -n 1 .build/pytest.log
 
-demo: setup ## a real classifier, several hundred decisions, every proof checked, one byte changed and found
+demo: setup ## the whole story in about a minute: real decisions, witnesses, proofs, and a log that is caught lying
 	$(BIN)/tlog demo
 
 conformance: setup ## run programs that others wrote against a real log; what is not on this machine is skipped by name

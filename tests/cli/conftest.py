@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.paths import REPOSITORY
 from tlog.cli import main
-from tlog.cli.demo.processes import Server, tlog
+from tlog.cli.demo.processes import Server, environment, tlog
 from tlog.client.sync import AuditClient, EventClass
 
 ORIGIN = "log.example.com"
@@ -98,3 +103,35 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield Served(directory, server.url, vkey, key, home / "proof.json", home / "receipt.json")
     finally:
         server.stop()
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a run of the demo printed, and the directory that it worked in."""
+
+    text: str
+    home: Path
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """One run of the demo as a newcomer runs it, for all tests of all processes that test. Nothing in it may be changed."""
+    pytest.importorskip("sklearn", reason="the demo needs scikit-learn")
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    home, text = base / "demo-home", base / "demo.txt"
+    with (base / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not text.exists():
+            done = subprocess.run(
+                [sys.executable, "-m", "tlog", "demo", "--dir", home],
+                cwd=REPOSITORY,
+                env=environment(),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert done.stderr == ""
+            text.write_text(done.stdout)
+    return Told(text.read_text(), home)

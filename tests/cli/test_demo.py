@@ -14,33 +14,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Call
+from tests.cli.conftest import Call, Told
 from tests.paths import REPOSITORY
 from tlog.cli import demo as package
-from tlog.cli.demo.opening import STREAM
+from tlog.cli.demo.opening import STREAM, WITNESSES
 from tlog.cli.demo.processes import DemoError, environment
+from tlog.core.fork import verify_fork
+from tlog.core.note import parse_vkey
 from tlog.inspection import Inspection
+from tlog.store.layout import ROOT_LOG
+from witness.rows import FrozenRow
+from witness.setup import beside
 
 pytest.importorskip("sklearn", reason="the demo needs scikit-learn")
 
 from tlog.cli.demo import story
-
-
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """What one run printed, and its directory."""
-    home = tmp_path_factory.mktemp("demo") / "kept"
-    done = subprocess.run(
-        [sys.executable, "-m", "tlog", "demo", "--dir", home],
-        cwd=REPOSITORY,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
-    return done.stdout, home
 
 
 def number(pattern: str, text: str) -> int:
@@ -52,9 +40,9 @@ def number(pattern: str, text: str) -> int:
 
 @pytest.mark.slow
 @pytest.mark.e2e
-def test_the_numbers_agree(told: tuple[str, Path]) -> None:
+def test_the_numbers_agree(told: Told) -> None:
     """Hundreds of real cases; as many proofs as events; as many entries in the log as were recorded."""
-    text, home = told
+    text, home = told.text, told.home
     events = number(r"(\d+) events recorded", text)
 
     assert number(r"(\d+) inferences", text) >= 300
@@ -69,9 +57,9 @@ def test_the_numbers_agree(told: tuple[str, Path]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.e2e
-def test_the_change_is_the_planted_one(told: tuple[str, Path]) -> None:
+def test_the_change_is_the_planted_one(told: Told) -> None:
     """The copy differs from the log in one byte of one file; the entry that it lies in is the one that is named."""
-    text, home = told
+    text, home = told.text, told.home
     sequence = number(r"it lies at sequence (\d+)", text)
     offset = number(r"Byte (\d+) of", text)
     data = [(home / name / "log" / "data.mdb").read_bytes() for name in ("log", "copy")]
@@ -86,9 +74,9 @@ def test_the_change_is_the_planted_one(told: tuple[str, Path]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.e2e
-def test_a_stranger_repeats_the_check(told: tuple[str, Path], tmp_path: Path) -> None:
+def test_a_stranger_repeats_the_check(told: Told, tmp_path: Path) -> None:
     """The commands at the end are run as they stand there; the last but two print one hash in two ways."""
-    text, home = told
+    text, home = told.text, told.home
     lines = text.partition("nothing else:\n")[2].splitlines()
     commands = [line.strip().partition("    #")[0] for line in lines if line.startswith("    ")]
     script = tmp_path / "script"
@@ -129,9 +117,67 @@ def with_code(command: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.e2e
-def test_nobody_is_named_in_the_log(told: tuple[str, Path]) -> None:
+def test_the_outside_vouches_for_it(told: Told) -> None:
+    """Four verdicts pass, the checkpoint has the lines of both witnesses and audits, the package a timestamp."""
+    text, home = told.text, told.home
+    package = json.loads((home / "proof.json").read_text())
+    lines = package["root"]["checkpoint"].splitlines()
+
+    for verdict in ("integrity", "position", "witnessed", "time"):
+        assert re.search(rf"^    {verdict} +PASS", text, re.MULTILINE), verdict
+    assert {f"— {name}" for name in WITNESSES.values()} <= {
+        line.rpartition(" ")[0] for line in lines
+    }
+    shown = text.partition("/checkpoint\n")[2].partition("The log signed")[0]
+    assert set(re.findall(r"— (\S+)", shown)) == {
+        *("demo.example", *WITNESSES.values()),
+        *(f"{name}/audited" for name in WITNESSES.values()),
+    }
+    assert "a timestamp of CN=Demo TSA proves it existed" in text
+    assert len(package["anchors"]) == 1
+    assert text.count("    Verification: OK") == 2
+    assert "anchor_status complete" in text
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_the_fork_is_the_one_that_was_made(told: Told) -> None:
+    """Each face is a whole log without fault that begins with the true one; the fork proof has a head of each."""
+    home = told.home
+    log = parse_vkey((home / "vkey").read_text().strip())
+    fork = verify_fork((home / "fork.json").read_bytes(), log)
+    heads = {head.root for head in fork.heads or ()}
+    faces = {name: home / f"face-{name}" for name in WITNESSES}
+
+    assert fork.origin == "demo.example"
+    assert (
+        {root_of(face, fork.heads[0].size) for face in faces.values()} == heads
+        if fork.heads
+        else False
+    )
+    with Inspection.open(home / "log", {}) as look:
+        before = look.root.size
+    assert {root_of(face, before) for face in faces.values()} == {root_of(home / "log", before)}
+    for face in faces.values():
+        with Inspection.open(face, {}) as look:
+            assert look.verify(STREAM).verified
+            assert look.verify_root() == []
+    for name in WITNESSES:
+        with beside(home / name) as store:
+            assert [row.origin for row in store.all("frozen", FrozenRow)] == ["demo.example"]
+
+
+def root_of(directory: Path, size: int) -> bytes:
+    """The root that the root log of a directory has at a size."""
+    with Inspection.open(directory, {}) as look:
+        return look.reader.root_of(ROOT_LOG, size)
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_nobody_is_named_in_the_log(told: Told) -> None:
     """What the demo says of pseudonyms: no case, reviewer or decision of the model stands in the stored bytes."""
-    _, home = told
+    home = told.home
     stored = (home / "log" / "log" / "data.mdb").read_bytes()
 
     assert b"HUMAN_REVIEW" in stored
@@ -139,17 +185,20 @@ def test_nobody_is_named_in_the_log(told: tuple[str, Path]) -> None:
         assert secret not in stored, secret
 
 
-def test_scikit_learn_is_missing(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("missing", ["sklearn", "pymerkle"])
+def test_something_is_not_installed(
+    call: Call, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
     """It is said what to install."""
 
     def find_spec(name: str, package: str | None = None) -> ModuleSpec | None:
-        return None if name == "sklearn" else importlib.util.find_spec(name, package)
+        return None if name == missing else importlib.util.find_spec(name, package)
 
     monkeypatch.setattr(package, "find_spec", find_spec)
     answer = call("demo")
 
     assert answer.code == 2
-    assert "pip install 'tlog[server,demo]'" in answer.err
+    assert "pip install 'tlog[server,witness,demo]'" in answer.err
 
 
 def test_a_directory_in_use(call: Call, tmp_path: Path) -> None:

@@ -23,30 +23,30 @@ from tlog.errors import InvalidInput
 @click.option("--port", default=0, show_default="a free one", type=click.IntRange(0, 65535))
 @click.option("--keep", is_flag=True, help="Keep the temporary directory with the log in it.")
 def demo(directory: Path | None, port: int, keep: bool) -> None:
-    """Show the whole story in a minute: from an event to a checked proof, and one byte that gives itself away.
+    """Show the whole story in about a minute: from an event to a checked proof, and to a log that is caught lying.
 
-    A log is created and served by a process of its own. A classifier is trained on scikit-learn's bundled
-    breast-cancer data and decides several hundred cases; every decision, review and outcome is recorded over HTTP.
-    Then every proof is checked offline, the stream is verified, one stored byte is changed in a copy of the store,
-    and the check has to name the entry that lies.
+    A log, two witnesses and a timestamp authority are created and served by processes of their own. A classifier is
+    trained on scikit-learn's bundled breast-cancer data and decides several hundred cases; every decision, review and
+    outcome is recorded over HTTP. The witnesses cosign and audit the head of it all, the authority dates it, and
+    every proof is checked offline. Then one stored byte is changed in a copy of the store, and the check has to name
+    the entry that lies. At last the log signs two histories, one for each witness: they have to notice, and the file
+    that convicts the log has to hold.
 
-    A small folder with a receipt, a proof and the vkey is left behind, so that the check can be repeated with the
-    commands that are printed at the end. Needs scikit-learn: pip install 'tlog[server,demo]'.
+    A small folder with proofs in every form, the fork proof, the vkeys, the policy and the timestamp is left behind,
+    so that the checks can be repeated with the commands that are printed at the end.
+
+    Needs scikit-learn and the witness: pip install 'tlog[server,witness,demo]'. Without the program openssl there is
+    no timestamp, and that is said.
 
     \b
-    Exit code 0: every proof verified and the change was found. Any other: not so.
+    Exit code 0: every proof verified, the change was found, and so was the fork. Any other: not so.
 
     \b
     Examples:
       tlog demo
       tlog demo --dir demo-log
     """
-    if find_spec("sklearn") is None:
-        raise InvalidInput(
-            "no-scikit-learn",
-            "the demo trains a real classifier with scikit-learn, which is not installed: "
-            "pip install 'tlog[server,demo]', or `make demo` in a checkout",
-        )
+    _check_installed()
     from tlog.cli.demo.story import BULKY, Story
 
     with ExitStack() as stack:
@@ -68,3 +68,16 @@ def demo(directory: Path | None, port: int, keep: bool) -> None:
             if not kept:
                 stack.callback(shutil.rmtree, home, ignore_errors=True)
             raise
+
+
+def _check_installed() -> None:
+    for module, what in (
+        ("sklearn", "trains a real classifier with scikit-learn"),
+        ("pymerkle", "runs real witnesses, whose second opinion is pymerkle"),
+    ):
+        if find_spec(module) is None:
+            raise InvalidInput(
+                "not-installed",
+                f"the demo {what}, which is not installed: "
+                "pip install 'tlog[server,witness,demo]', or `make demo` in a checkout",
+            )
