@@ -61,7 +61,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audit_timeout: float = 10.0
     #: Requests to one log at once.
     audit_parallel: int = 8
-    #: Seconds for which a log may be unreachable, withhold what it signed, or show nothing new, before that is an alarm.
+    #: Seconds for which a log may show nothing new, show what is older or unsigned, be unreachable, or withhold what it
+    #: signed, before that is an alarm.
     audit_patience: float = 30.0
     #: Seconds without a checkpoint from a log that sent some before, after which it counts as showing nothing new.
     audit_heartbeat: float = 90.0

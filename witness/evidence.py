@@ -20,6 +20,7 @@ import msgspec
 
 from tlog.core.checkpoint import Checkpoint
 from tlog.errors import Refused
+from witness.audit.rows import begin_again
 from witness.rows import FrozenRow, decode, origin_key, whole_log
 from witness.store import Store
 
@@ -149,7 +150,8 @@ class EvidenceStore:
     def resolve(self, log_origin: str, decision: str) -> list[EvidenceRow]:
         """Cosign a log again in spite of what is known of it; the rows that this settles.
 
-        The newest notes of its origins are forgotten, because they may be of the losing history.
+        The newest notes of its origins are forgotten, because they may be of the losing history, and so is how far it was
+        audited.
         Raises: Refused (not-frozen).
         """
         log = whole_log(log_origin)
@@ -166,6 +168,7 @@ class EvidenceStore:
                     settled.append(done)
             for name in _below(txn, self._store.db["notes"], key):
                 txn.delete(name, db=self._store.db["notes"])
+            begin_again(self._store, txn, log)
         return settled
 
     def _of(self, txn: Any, log: str) -> list[EvidenceRow]:

@@ -15,7 +15,7 @@ from witness.cosigner import Answer, Cosigned
 from witness.gossip import Gossip
 from witness.lookout import Lookout
 from witness.rows import FrozenRow, HoldRow, LatestRow
-from witness.state import CLOCK, HELD, Cosign, Refuse, origin_of
+from witness.state import CLOCK, FROZEN, HELD, Cosign, Decision, Refuse, origin_of
 from witness.witness import Witness
 from witness.writer import Writer
 
@@ -59,15 +59,14 @@ class Service:
         # By the committed state most of what is refused can be refused at once; what looks good is judged again by
         # the writer, inside the transaction that stores it.
         decision = self.witness.cosigner.judge(request)
+        if not pulled and _is_sign_of_life(decision):
+            self._heard[origin_of(request.note)] = since_boot()
         if not isinstance(decision, Cosign):
             return self._told(request, decision)
         if not self.lookout.ready.is_set():
             raise Unavailable("starting", "this witness looks for its own cosignatures first")
         self._quota.take(*self._quota_of(request))
-        answer = self._told(request, await self.writer.submit(request))
-        if isinstance(answer, Cosigned) and not pulled:
-            self._heard[answer.head.origin] = since_boot()
-        return answer
+        return self._told(request, await self.writer.submit(request))
 
     def silent_for(self, origin: str) -> float:
         """Seconds since the log last sent a checkpoint; 0 if it never did while this process runs."""
@@ -131,6 +130,12 @@ class Service:
         origin = origin_of(request.note)
         row = self.witness.store.log(origin)
         return origin, 0 if row is None else row.qpd
+
+
+def _is_sign_of_life(decision: Decision) -> bool:
+    """Whether the log did its part: if it is not cosigned now, then for reasons of ours."""
+    ours = {CLOCK, FROZEN, HELD}
+    return isinstance(decision, Cosign) or (isinstance(decision, Refuse) and decision.kind in ours)
 
 
 class Quota:

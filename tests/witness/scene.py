@@ -43,11 +43,24 @@ class Scene:
     async def rounds(self, more: int) -> None:
         """Wait until the auditor has been round so many times more."""
         until = self.auditor.progress.rounds + more
+        await self.seen(lambda: self.auditor.progress.rounds >= until)
+
+    async def looks(self, more: int) -> None:
+        """Wait until the log was asked for its time so often."""
+        until = self.log.asked.count("checkpoint") + more + 1
+        await self.seen(lambda: self.log.asked.count("checkpoint") >= until)
+
+    async def keys(self, number: int) -> None:
+        """Wait until the auditor knows so many keys of the log."""
+        await self.seen(lambda: len(self.auditor.log.vkeys) == number)
+
+    async def seen(self, true: Callable[[], bool]) -> None:
+        """Wait until this is true."""
         for _ in range(int(SECONDS / 0.02)):
-            if self.auditor.progress.rounds >= until:
+            if true():
                 return
             await asyncio.sleep(0.02)
-        raise AssertionError("the auditor makes no rounds")
+        raise AssertionError("it never came true")
 
     def show(self) -> int:
         """Publish the newest head; its size."""

@@ -114,8 +114,8 @@ def describe(report: Report) -> dict[str, Any]:
 
 
 def status(report: Report) -> str:
-    """ok, behind, or trouble."""
-    if report.signs:
+    """ok, behind, or trouble: that somebody was alarmed of. What may pass by itself is no trouble yet."""
+    if any(sign.raised for sign in report.signs):
         return "trouble"
     return "behind" if lag(report) or not report.row.audited else "ok"
 

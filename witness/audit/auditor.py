@@ -13,13 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import NamedTuple
 
 from tlog.client.fetch import Fetcher, RemoteTree
-from tlog.client.fetch.audit import Counts, Reader, RootFollower
+from tlog.client.fetch.audit import Reader, RootFollower
 from tlog.core.add_checkpoint import AddCheckpoint
 from tlog.core.checkpoint import Checkpoint
 from tlog.core.root_log import RuleBroken, StreamHead
@@ -30,39 +27,15 @@ from witness.audit.deep import Deep, read_token
 from witness.audit.face import Face, Head, load_keys, open_head
 from witness.audit.office import HeadOffice
 from witness.audit.rows import AuditRow, LogState
+from witness.audit.settings import Progress, Settings
 from witness.audit.signs import Signs
 from witness.cosigner import Cosigned
 from witness.rows import LogRow
 
+ATTEMPTS = 2
+"""For each tile; then another round asks again."""
 SEGMENT = 16_384
 """Leaves of a root log that are checked together, and remembered together."""
-
-
-class Settings(NamedTuple):
-    """Of all auditors. Seconds: `interval` between two rounds, `timeout` of one request, `patience` with what may pass by
-    itself, `heartbeat` of silence that is no stall yet. `parallel` requests, and streams, at once.
-    """
-
-    interval: float = 1.0
-    timeout: float = 10.0
-    patience: float = 30.0
-    heartbeat: float = 90.0
-    parallel: int = 8
-    #: Whether entries are read, and the file with tokens for private ones.
-    entries: bool = False
-    tokens: Path | None = None
-
-
-@dataclass
-class Progress:
-    """What an auditor did since the process started. Times in POSIX seconds, durations in seconds."""
-
-    counts: Counts = field(default_factory=Counts)
-    tiles_rebuilt: int = 0
-    rounds: int = 0
-    finished: float = 0.0
-    seconds: float = 0.0
-    behind_since: float = 0.0
 
 
 class Auditor:
@@ -86,7 +59,7 @@ class Auditor:
         self._keys = load_keys(log)
         self._settings = settings
         self._token: str | None = None
-        self._fetcher = Fetcher(log.url, timeout=settings.timeout, parallel=settings.parallel)
+        self._fetcher = self._connect()
         self._deep = deep
         self._caught_up = deep is None
         if deep is not None:
@@ -95,16 +68,31 @@ class Auditor:
         self._heads: dict[str, list[StreamHead]] = {}
         self._wanted: dict[int, Head] = {}
         self._waiters: dict[int, list[asyncio.Future[bytes | None]]] = {}
-        self._face = Face(log, state, office, signs_of_trouble, self._fetcher, settings.heartbeat)
+        # Its own connections, and no patience with one look: the next is soon.
+        looking = Fetcher(log.url, timeout=settings.timeout, attempts=1)
+        self._face = Face(log, state, office, signs_of_trouble, looking, settings.heartbeat)
+        self._shown: Head | None = None
+
+    def _connect(self) -> Fetcher:
+        return Fetcher(
+            self.log.url,
+            token=self._token,
+            timeout=self._settings.timeout,
+            parallel=self._settings.parallel,
+            attempts=ATTEMPTS,
+        )
 
     async def close(self) -> None:
         """Close all connections."""
         await self._fetcher.close()
+        await self._face.fetcher.close()
 
     def take_keys(self, log: LogRow) -> None:
         """The log was given further keys."""
-        self.log = self._face.log = log
         self._keys = self._face.keys = load_keys(log)
+        self.log = self._face.log = log
+        if self._deep is not None:
+            self._deep.keys = self._keys
 
     def want(self, note: bytes) -> asyncio.Future[bytes | None]:
         """Sign this head too, and now: the signature line once it is stored, None if it never will be.
@@ -116,23 +104,44 @@ class Auditor:
         future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         self._wanted[size] = head
         self._waiters.setdefault(size, []).append(future)
+        future.add_done_callback(partial(self._left, size))
         return future
 
+    def _left(self, size: int, future: asyncio.Future[bytes | None]) -> None:
+        """Nobody waits any more: what cannot be audited must not be remembered without end."""
+        waiters = [one for one in self._waiters.get(size, []) if one is not future]
+        if waiters:
+            self._waiters[size] = waiters
+        else:
+            self._waiters.pop(size, None)
+            self._wanted.pop(size, None)
+
+    async def look(self) -> bool:
+        """One look at what the log shows, however long a round takes; whether it is another head than before."""
+        shown = await self._face.look()
+        if shown is None or (
+            self._shown is not None and shown.checkpoint == self._shown.checkpoint
+        ):
+            return False
+        self._shown = shown
+        return True
+
     async def round(self) -> None:
-        """One look at the log. Raises nothing that the log could cause: what is wrong is in `signs`."""
+        """Follow the log to what is known. Raises nothing that the log could cause: what is wrong is in `signs`."""
         began = time.monotonic()
         try:
             await self._take_token()
-            await self._audit(await self._face.look())
+            await self._audit()
         except second.OpinionsDiffer as error:
             self.signs.seen(signs.OPINIONS_DIFFER, str(error))
         except RuleBroken as error:
-            self.signs.seen(signs.WITHHELD if error.rule == "withheld" else signs.LIE, error.detail)
+            self.signs.seen(signs.name_of(error, self.log.origin), error.detail)
         except InvalidInput as error:
             ours = error.kind == "state-unusable"
             self.signs.seen(signs.STATE_UNUSABLE if ours else signs.UNREACHABLE, error.detail)
         except (Unavailable, Refused) as error:
-            self.signs.seen(signs.UNREACHABLE, error.detail)
+            since = max(began, self._fetcher.answered)
+            self.signs.seen(signs.UNREACHABLE, error.detail, since=since)
         self.progress.rounds += 1
         self.progress.seconds = time.monotonic() - began
 
@@ -142,16 +151,14 @@ class Auditor:
         token = read_token(settings.tokens, self.log.origin) if self._deep is not None else None
         if token != self._token:
             old, self._token = self._fetcher, token
-            self._fetcher = self._face.fetcher = Fetcher(
-                self.log.url, token=token, timeout=settings.timeout, parallel=settings.parallel
-            )
+            self._fetcher = self._connect()
             self._caught_up = False
             await old.close()
 
-    async def _audit(self, shown: Head | None) -> None:
+    async def _audit(self) -> None:
         """Follow the log up to the largest head that is known, and sign all that are wanted on the way."""
-        row = self.state.row
-        heads = [head for head in self._candidates(shown) if head.checkpoint.size >= row.audited]
+        row = self.state.begin()
+        heads = [head for head in self._candidates() if head.checkpoint.size >= row.audited]
         target = max(heads, key=lambda head: head.checkpoint.size, default=None)
         # Less than what was followed is no news: whether it is a lie, gossip finds out.
         if target is None or target.checkpoint.size < row.size:
@@ -162,15 +169,13 @@ class Auditor:
         )
         if news or self._wanted:
             self.progress.behind_since = self.progress.behind_since or time.time()
-            tree = await self._follow(target, _audited(row))
+            tree = await self._follow(target, _audited(row), heads)
             for head in sorted(heads, key=lambda one: one.checkpoint.size):
                 await self._sign(head, tree)
             self.progress.finished = time.time()
             self._forget(target.checkpoint.size)
         self.progress.behind_since = 0.0
         self.signs.gone(*_OF_READING)
-        if shown is not None:
-            self.signs.gone(signs.UNREACHABLE)
 
     def _forget(self, size: int) -> None:
         """Nobody need wait for heads up to this size any more: they are signed, or will never be."""
@@ -180,16 +185,18 @@ class Auditor:
                 if not future.done():
                     future.set_result(None)
 
-    def _candidates(self, shown: Head | None) -> list[Head]:
+    def _candidates(self) -> list[Head]:
         """What was asked for, what is shown, and what was cosigned: on a busy log three heads."""
-        heads = [*self._wanted.values(), *([] if shown is None else [shown])]
+        heads = [*self._wanted.values(), *([] if self._shown is None else [self._shown])]
         latest = self._office.latest(self.log.origin)
         if latest is not None:
             heads.append(open_head(latest.note, self.log, self._keys))
         return heads
 
-    async def _follow(self, target: Head, kept: Checkpoint | None) -> RemoteTree:
+    async def _follow(self, target: Head, kept: Checkpoint | None, heads: list[Head]) -> RemoteTree:
         self._heads = {}
+        if self._deep is not None:
+            self._deep.begin()
         self._segment_end = self.state.root.size + SEGMENT
         follower = RootFollower(
             self._fetcher,
@@ -204,7 +211,9 @@ class Auditor:
         follower.counts = self.progress.counts
         self._follower = follower
         try:
-            tree = await follower.advance(target.checkpoint, kept)
+            # All that it signed is compared before the state moves to what one of them says.
+            known = [head.checkpoint for head in heads]
+            tree = await follower.advance(target.checkpoint, kept, *known)
             if self._deep is not None and not self._caught_up:
                 await follower.visit(self._deep.behind(self.state))
                 self._caught_up = True
@@ -275,8 +284,11 @@ class Auditor:
 
 
 _OF_READING = (
+    signs.UNREACHABLE,
     signs.WITHHELD,
+    signs.GARBLED,
     signs.LIE,
+    signs.OTHER_KIND,
     signs.OPINIONS_DIFFER,
     signs.STATE_UNUSABLE,
     signs.FAILED,

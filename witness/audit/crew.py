@@ -16,12 +16,13 @@ from functools import partial
 from typing import NamedTuple
 
 from tlog.core.cosignature import CosignatureSigner
-from tlog.core.note import parse_vkey
 from witness.audit import signs
-from witness.audit.auditor import Auditor, Progress, Settings
+from witness.audit.auditor import Auditor
 from witness.audit.deep import Deep
+from witness.audit.face import load_keys
 from witness.audit.office import HeadOffice, Listener
 from witness.audit.rows import AuditRow, LogState
+from witness.audit.settings import Progress, Settings
 from witness.audit.signs import Sign, Signs
 from witness.clock import Clock
 from witness.rows import LatestRow, LogRow, whole_log
@@ -30,6 +31,7 @@ from witness.store import Store
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.5
+_LOOKING = "looking"
 
 
 class Report(NamedTuple):
@@ -59,8 +61,10 @@ class Crew:
         self._office = HeadOffice(store, signer, clock, listener, self._main)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._auditors: dict[str, Auditor] = {}
+        self._hopeless: dict[str, LogRow] = {}
         self._wake: dict[str, asyncio.Event] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name="witness-audit", daemon=True)
 
     def start(self) -> None:
@@ -69,7 +73,8 @@ class Crew:
         self._thread.start()
 
     async def stop(self) -> None:
-        """End all rounds and the thread."""
+        """End all rounds and the thread; whoever waits for a line has none."""
+        self._stopping = True
         if self._loop is None:
             return
         self._loop.call_soon_threadsafe(self._cancel)
@@ -93,7 +98,7 @@ class Crew:
     async def line(self, origin: str, note: bytes, seconds: float) -> bytes | None:
         """The auditor's signature line on a verified note, None if it is not audited within `seconds`."""
         auditor = self._auditors.get(origin)
-        if auditor is None or self._loop is None:
+        if auditor is None or self._loop is None or self._stopping:
             return None
         future = asyncio.run_coroutine_threadsafe(self._line(auditor, note, seconds), self._loop)
         return await asyncio.wrap_future(future)
@@ -105,7 +110,7 @@ class Crew:
         self._wake[auditor.log.origin].set()
         try:
             return await asyncio.wait_for(signed, seconds)
-        except asyncio.TimeoutError:
+        except (asyncio.TimeoutError, asyncio.CancelledError):
             return None
 
     def _run(self) -> None:
@@ -124,15 +129,28 @@ class Crew:
     async def _watch(self) -> None:
         """Begin to follow each log, also those that a command adds beside the running server."""
         while True:
-            for log in self._store.all("logs", LogRow):
-                known = self._auditors.get(log.origin)
-                if not log.url or whole_log(log.origin) != log.origin:
-                    continue
-                if known is None:
-                    self._begin(log)
-                elif known.log.vkeys != log.vkeys:
-                    known.take_keys(log)
+            try:
+                logs = self._store.all("logs", LogRow)
+            except Exception:
+                logger.exception("the logs cannot be read; those that are followed are followed on")
+                logs = []
+            for log in logs:
+                if log.url and whole_log(log.origin) == log.origin:
+                    self._take(log)
             await asyncio.sleep(_LOOK_SECONDS)
+
+    def _take(self, log: LogRow) -> None:
+        """Follow a log, or go on with the keys that it has now. One that cannot be followed is said to be so once."""
+        known = self._auditors.get(log.origin)
+        try:
+            if known is None and self._hopeless.get(log.origin) != log:
+                self._begin(log)
+            elif known is not None and known.log.vkeys != log.vkeys:
+                known.take_keys(log)
+        except Exception as error:
+            if known is None:
+                self._hopeless[log.origin] = log
+            logger.error("%s cannot be audited: %s", log.origin, error)
 
     def _begin(self, log: LogRow) -> None:
         settings = self._settings
@@ -143,13 +161,31 @@ class Crew:
             self._office,
             trouble,
             settings=settings,
-            deep=Deep(self._store, log.origin, parse_vkey(log.vkeys[0]))
-            if settings.entries
-            else None,
+            deep=Deep(self._store, log.origin, load_keys(log)) if settings.entries else None,
         )
         self._auditors[log.origin] = auditor
         self._wake[log.origin] = asyncio.Event()
-        self._tasks.append(asyncio.create_task(self._follow(auditor)))
+        for work in (self._look, self._follow):
+            self._tasks.append(asyncio.create_task(work(auditor)))
+
+    async def _look(self, auditor: Auditor) -> None:
+        """See what the log shows, also while a round takes its time."""
+        while True:
+            due = time.monotonic() + self._settings.interval
+            try:
+                if await auditor.look():
+                    self._wake[auditor.log.origin].set()
+                auditor.signs.gone(signs.FAILED, about=_LOOKING)
+            except Exception as error:
+                self._failed(auditor, error, _LOOKING)
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    def _failed(self, auditor: Auditor, error: Exception, about: str) -> None:
+        """One log must not end the audit of the others, nor fill the disk with one fault."""
+        detail = repr(error)
+        if not auditor.signs.has(signs.FAILED, detail, about):
+            logger.error("the audit of %s failed", auditor.log.origin, exc_info=error)
+        auditor.signs.seen(signs.FAILED, detail, about=about)
 
     async def _follow(self, auditor: Auditor) -> None:
         wake = self._wake[auditor.log.origin]
@@ -159,9 +195,7 @@ class Crew:
             try:
                 await auditor.round()
             except Exception as error:
-                # One log must not end the audit of the others.
-                logger.exception("the audit of %s failed", auditor.log.origin)
-                auditor.signs.seen(signs.FAILED, repr(error))
+                self._failed(auditor, error, "")
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(wake.wait(), max(0.0, due - time.monotonic()))
 
@@ -170,7 +204,10 @@ class Crew:
             task.cancel()
 
     async def _close(self) -> None:
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
         for auditor in self._auditors.values():
             await auditor.close()
 

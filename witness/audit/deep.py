@@ -7,6 +7,7 @@ from a file that is read again for every round, so that whoever renews the token
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -43,10 +44,10 @@ def read_token(path: Path | None, origin: str) -> str | None:
 class Deep:
     """Reads the entries of one log. Belongs to the auditor's event loop."""
 
-    def __init__(self, store: Store, origin: str, key: Verifier) -> None:
+    def __init__(self, store: Store, origin: str, keys: Sequence[Verifier]) -> None:
+        self.keys = keys
         self._store = store
         self._origin = origin
-        self._key = key
         self._checks: dict[str, EntryCheck] = {}
 
     async def reader(
@@ -58,9 +59,20 @@ class Deep:
         tree = follower.tree
         if tree is None:
             raise AssertionError("tlog: streams are read after the root log")
-        check = EntryCheck(label, self._key, newest, tree.root_at, self._checked(label))
+        check = EntryCheck(
+            label,
+            self.keys[0],
+            newest,
+            tree.root_at,
+            self._checked(label),
+            further=[key.vkey for key in self.keys[1:]],
+        )
         self._checks[label] = check
         return check
+
+    def begin(self) -> None:
+        """Forget what was read in a step that did not come to its end."""
+        self._checks.clear()
 
     def behind(self, state: LogState) -> list[str]:
         """The streams of which not every entry was read that is known: for lack of a token, or of this mode."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import orjson
 
 from tlog.client.fetch import Fetcher
-from tlog.core.checkpoint import Checkpoint, parse_checkpoint
+from tlog.core.checkpoint import MAX_SIZE, Checkpoint, parse_checkpoint
 from tlog.core.note import Verifier, open_note, parse_vkey
 from tlog.core.times import parse_time
 from tlog.errors import InvalidInput, Refused, Unavailable, VerificationError
@@ -24,8 +24,13 @@ from witness.rows import LogRow
 
 AHEAD_SECONDS = 60.0
 """A log's clock further ahead of ours is wrong, or ours is."""
+BACK_MS = 1000
+"""Milliseconds by which a log's clock may go back between two of its streams (design §2.1)."""
+NO_CLAIM_SECONDS = 60.0
+"""How long a log that claims no time is not asked for one again."""
 _STH = "api/v1/sth"
 _MAX_STH = 1 << 16
+_CHECKPOINT = "checkpoint"
 
 
 class Head(NamedTuple):
@@ -52,10 +57,17 @@ def open_head(data: bytes, log: LogRow, keys: list[Verifier]) -> Head:
     return Head(checkpoint, note.only_verified(), key)
 
 
-def parse_claim(document: bytes) -> int:
-    """Unix milliseconds that a log claims for its newest head (`GET /api/v1/sth`). Raises: InvalidInput (bad-answer)."""
+def parse_claim(document: bytes) -> tuple[int, int]:
+    """Size and Unix milliseconds that a log claims for its newest head (`GET /api/v1/sth`).
+
+    Raises: InvalidInput (bad-answer).
+    """
     try:
-        return parse_time(orjson.loads(document)["timestamp"])
+        head = orjson.loads(document)
+        size, text = head["tree_size"], head["timestamp"]
+        if type(size) is not int or not 0 <= size <= MAX_SIZE or type(text) is not str:
+            raise TypeError
+        return size, parse_time(text)
     except (ValueError, KeyError, TypeError, InvalidInput):
         raise InvalidInput("bad-answer", "not a tree head of this kind of log") from None
 
@@ -81,15 +93,18 @@ class Face:
         self.fetcher = fetcher
         self._heartbeat = heartbeat
         self._told = b""
-        self._claims_time = True
+        self._owed = 0
+        self._ask_clock = 0.0
 
     async def look(self) -> Head | None:
         """What the log shows as its checkpoint now, None if that is nothing to go by."""
+        began = time.monotonic()
         try:
             data = await self.fetcher.checkpoint()
         except (Unavailable, Refused, InvalidInput) as error:
-            self._signs.seen(signs.UNREACHABLE, error.detail)
+            self._signs.seen(signs.UNREACHABLE, error.detail, about=_CHECKPOINT, since=began)
             return None
+        self._signs.gone(signs.UNREACHABLE, about=_CHECKPOINT)
         try:
             head = open_head(data, self.log, self.keys)
         except (InvalidInput, VerificationError):
@@ -113,10 +128,17 @@ class Face:
             self._signs.gone(signs.SHRUNK)
         if shown.size > row.shown:
             self._state.change(shown=shown.size)
+        self._look_for_stall(shown)
+
+    def _look_for_stall(self, shown: Checkpoint) -> None:
         latest = self._office.latest(self.log.origin)
         silent = self._office.silent_for(self.log.origin)
         if latest is not None and latest.size > shown.size:
-            detail = f"it signed a head of {latest.size} leaves, and shows one of {shown.size}"
+            # A busy log always signs a moment before it shows: it stalls if one and the same head stays unseen.
+            if shown.size >= self._owed:
+                self._owed = latest.size
+                self._signs.gone(signs.STALLED)
+            detail = f"it signed a head of {self._owed} leaves, and shows one of {shown.size}"
             self._signs.seen(signs.STALLED, detail)
         elif silent > self._heartbeat:
             self._signs.seen(signs.STALLED, f"it sent no checkpoint for {silent:.0f} s")
@@ -125,25 +147,29 @@ class Face:
 
     async def _look_at_clock(self) -> None:
         """The time of its newest head that the log claims, if it is one that claims any."""
-        if not self._claims_time:
+        now = time.monotonic()
+        if now < self._ask_clock:
             return
+        row = self._state.row
         try:
-            claimed = parse_claim(await self.fetcher.resource(_STH, _MAX_STH))
+            size, claimed = parse_claim(await self.fetcher.resource(_STH, _MAX_STH))
         except Unavailable:
             return
         except (Refused, InvalidInput):
-            self._claims_time = False  # another kind of log
+            # Another kind of log, or one that had better not be asked.
+            self._ask_clock = 0.0 if row.clock else now + NO_CLAIM_SECONDS
             return
-        row = self._state.row
-        if claimed < row.clock:
-            detail = f"its clock went from {row.clock} back to {claimed} (Unix milliseconds)"
-            self._signs.seen(signs.CLOCK_REWOUND, detail)
-        else:
-            self._signs.gone(signs.CLOCK_REWOUND)
-        if claimed > row.clock:
-            self._state.change(clock=claimed)
         ahead = claimed / 1000 - time.time()
         if ahead > AHEAD_SECONDS:
             self._signs.seen(signs.CLOCK_AHEAD, f"its clock is {ahead:.0f} s ahead of ours")
-        else:
-            self._signs.gone(signs.CLOCK_AHEAD)
+            return
+        self._signs.gone(signs.CLOCK_AHEAD)
+        if size < row.clock_size:
+            return  # a copy that is older, and as old as it says
+        if claimed < row.clock - BACK_MS:
+            detail = f"its clock went from {row.clock} back to {claimed} (Unix milliseconds)"
+            self._signs.seen(signs.CLOCK_REWOUND, detail)
+            return
+        self._signs.gone(signs.CLOCK_REWOUND)
+        if size > row.clock_size or claimed > row.clock:
+            self._state.change(clock=max(claimed, row.clock), clock_size=size)

@@ -7,7 +7,9 @@ over is here.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 from tlog.core.add_checkpoint import AddCheckpoint, encode_request
@@ -18,6 +20,8 @@ from witness.clock import Clock
 from witness.cosigner import Answer
 from witness.rows import LatestRow
 from witness.store import Store
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -111,5 +115,14 @@ class HeadOffice:
         """Wake somebody."""
         self._over(self._listener.alarm(name, origin, detail))
 
-    def _over(self, work: Coroutine[Any, Any, T]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+    def _over(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future.add_done_callback(_report)
+        return future
+
+
+def _report(future: Future[Any]) -> None:
+    """Nobody may be waiting: what went wrong is logged here."""
+    error = None if future.cancelled() else future.exception()
+    if error is not None and not isinstance(error, Unavailable):
+        logger.error("what an auditor found could not be passed on", exc_info=error)

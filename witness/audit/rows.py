@@ -19,7 +19,7 @@ import msgspec
 from tlog.client.fetch.audit import Trail
 from tlog.core.checkpoint import Checkpoint
 from tlog.core.root_log import StreamHead
-from tlog.errors import Refused
+from tlog.errors import Refused, Unavailable
 from witness.rows import decode, encode, origin_key
 from witness.store import Store
 
@@ -29,7 +29,8 @@ class AuditRow(msgspec.Struct, frozen=True):
 
     `note` is the newest head that is audited in full, with the log's lines and the auditor's: its `audited` leaves, its
     32-byte `root` and the POSIX second `time` of the auditor's cosignature; 0 and empty before the first. `shown` is the
-    largest size that the log ever showed as its checkpoint; `clock` the newest time that it claimed, Unix milliseconds.
+    largest size that the log ever showed as its checkpoint; `clock` the newest time that it claimed, Unix milliseconds,
+    for a head of `clock_size` leaves. `generation` counts how often it was told to begin again.
     """
 
     origin: str
@@ -41,6 +42,8 @@ class AuditRow(msgspec.Struct, frozen=True):
     note: bytes = b""
     shown: int = 0
     clock: int = 0
+    clock_size: int = 0
+    generation: int = 0
 
 
 class StreamRow(msgspec.Struct, frozen=True):
@@ -64,6 +67,7 @@ class LogState:
         self._key = origin_key(origin)
         #: Called after each `advance`, when it is stored.
         self.moved: Callable[[], None] = lambda: None
+        self._generation = 0
         self.heads: MutableMapping[str, StreamHead] = _Heads(self)
         self.trails: Mapping[str, Trail] = _Trails(self)
 
@@ -73,6 +77,12 @@ class LogState:
         with self._store.read() as txn:
             row = self._store.get(txn, "audits", self._key, AuditRow)
         return AuditRow(self._origin) if row is None else row
+
+    def begin(self) -> AuditRow:
+        """What is stored now; if it is told to begin again from here on, nothing more of this run is stored."""
+        row = self.row
+        self._generation = row.generation
+        return row
 
     @property
     def root(self) -> Trail:
@@ -126,9 +136,11 @@ class LogState:
     def advance(
         self, root: Trail, heads: Mapping[str, StreamHead], trails: Mapping[str, Trail]
     ) -> None:
-        """Move to `root`, with the heads and trails that changed, in one transaction."""
+        """Move to `root`, with the heads and trails that changed, in one transaction. Raises: Unavailable (begun-again)."""
         with self._store.write() as txn:
             row = self._store.get(txn, "audits", self._key, AuditRow) or AuditRow(self._origin)
+            if row.generation != self._generation:
+                raise Unavailable("begun-again", "the audit of this log begins again")
             row = msgspec.structs.replace(row, size=root.size, subtrees=root.subtrees)
             self._store.put(txn, "audits", self._key, row)
             for label in heads.keys() | trails.keys():
@@ -142,6 +154,27 @@ class LogState:
 
     def _stream_key(self, label: str) -> bytes:
         return self._key + origin_key(label)
+
+
+def begin_again(store: Store, txn: Any, origin: str) -> None:
+    """Forget how far a log is followed, and what it showed; not what is signed as audited, which must never change."""
+    key = origin_key(origin)
+    for name in ("audit_streams", "audit_entries"):
+        cursor = txn.cursor(db=store.db[name])
+        more = cursor.set_range(key)
+        while more and cursor.key().startswith(key):
+            more = cursor.delete() and bool(cursor.key())
+    row = store.get(txn, "audits", key, AuditRow)
+    if row is not None:
+        fresh = AuditRow(
+            origin,
+            audited=row.audited,
+            root=row.root,
+            time=row.time,
+            note=row.note,
+            generation=row.generation + 1,
+        )
+        store.put(txn, "audits", key, fresh)
 
 
 def _head(row: StreamRow | None) -> StreamHead:

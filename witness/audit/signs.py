@@ -7,7 +7,9 @@ stalled         it signs heads that it does not show, or sends no checkpoints an
 shrunk          it shows a smaller head than it showed before
 clock-rewound   the time that it claims went back
 clock-ahead     the time that it claims lies in the future
-lie             a rule of its root log is broken, or what it serves is not what it signed
+garbled         tiles or bundles that it serves are not what it signed
+lie             what it signed cannot be true: a rule of its root log is broken, or an entry is none
+other-kind      its leaves are not stream heads: a log of another kind, which can be cosigned but not audited
 opinions-differ two implementations do not agree on a root: one of them is wrong
 failed          the audit itself failed, by a fault of this program
 state-unusable  what this auditor remembers of it contradicts itself: its own store is damaged
@@ -19,6 +21,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tlog.core.root_log import RuleBroken
+
 UNREACHABLE = "unreachable"
 UNSIGNED = "unsigned"
 WITHHELD = "withheld"
@@ -26,7 +30,9 @@ STALLED = "stalled"
 SHRUNK = "shrunk"
 CLOCK_REWOUND = "clock-rewound"
 CLOCK_AHEAD = "clock-ahead"
+GARBLED = "garbled"
 LIE = "lie"
+OTHER_KIND = "other-kind"
 OPINIONS_DIFFER = "opinions-differ"
 STATE_UNUSABLE = "state-unusable"
 FAILED = "failed"
@@ -38,13 +44,29 @@ NAMES = (
     SHRUNK,
     CLOCK_REWOUND,
     CLOCK_AHEAD,
+    GARBLED,
     LIE,
+    OTHER_KIND,
     OPINIONS_DIFFER,
     STATE_UNUSABLE,
     FAILED,
 )
-# A server that starts again, and a copy of the newest tile that is a second old, are no reason to wake anybody.
-_PATIENT = frozenset({UNREACHABLE, WITHHELD, STALLED})
+# A server that starts again, a copy of a page that is a second old, an error page where a tile should be, a bit that flips
+# on the way: none is a reason to wake anybody, nor a word against the log.
+_PATIENT = frozenset({UNREACHABLE, UNSIGNED, WITHHELD, STALLED, SHRUNK, GARBLED})
+_SILENT = frozenset({OTHER_KIND})
+
+
+_SERVED = {"withheld": WITHHELD, "tile": GARBLED, "entry": GARBLED, "malformed": GARBLED}
+
+
+def name_of(error: RuleBroken, log_origin: str) -> str:
+    """What a broken rule is called. A lie is what was signed; what is served may have been garbled on the way."""
+    if error.rule in _SERVED:
+        return _SERVED[error.rule]
+    # A root log begins with its own empty checkpoint; what begins otherwise is none.
+    at_first = error.origin == log_origin and error.index == 0
+    return OTHER_KIND if at_first and error.rule in {"form", "first"} else LIE
 
 
 class Sign(NamedTuple):
@@ -69,23 +91,29 @@ class Signs:
         self._patience = patience
         self._alarm = alarm
         self._steady = steady
-        self._signs: dict[str, Sign] = {}
+        self._signs: dict[tuple[str, str], Sign] = {}
 
-    def seen(self, name: str, detail: str) -> None:
-        """It is so now."""
+    def seen(self, name: str, detail: str, *, about: str = "", since: float | None = None) -> None:
+        """It is so now, and if it was not seen before, since then; `about` tells two causes of one name apart."""
         now = self._steady()
-        old = self._signs.get(name)
-        since = now if old is None else old.since
+        old = self._signs.get((name, about))
+        begun = old.since if old is not None else now if since is None else since
         raised = old is not None and old.raised
-        lasted = now - since >= (self._patience if name in _PATIENT else 0.0)
+        lasted = now - begun >= (self._patience if name in _PATIENT else 0.0)
+        lasted = lasted and name not in _SILENT
         if lasted and not raised:
             self._alarm(name, detail)
-        self._signs[name] = Sign(name, detail, since, raised or lasted)
+        self._signs[name, about] = Sign(name, detail, begun, raised or lasted)
 
-    def gone(self, *names: str) -> None:
+    def has(self, name: str, detail: str, about: str = "") -> bool:
+        """Whether exactly this was seen last."""
+        sign = self._signs.get((name, about))
+        return sign is not None and sign.detail == detail
+
+    def gone(self, *names: str, about: str = "") -> None:
         """It is not so now."""
         for name in names:
-            self._signs.pop(name, None)
+            self._signs.pop((name, about), None)
 
     def now(self) -> list[Sign]:
         """What is wrong, the oldest first."""

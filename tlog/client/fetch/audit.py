@@ -160,23 +160,23 @@ class RootFollower:
         self._opinion = opinion or _none
         self._progress = progress or (lambda what, done, total: None)
 
-    async def advance(self, head: Checkpoint, kept: Checkpoint | None = None) -> RemoteTree:
+    async def advance(self, head: Checkpoint, *kept: Checkpoint | None) -> RemoteTree:
         """Follow the root log up to `head`, a verified head of it; returns its tree.
 
-        1. `rollback`: it is not smaller than `kept`, the newest verified head from before.
-        2. `history`: it begins with the leaves of `kept`, and with those that the state says were followed.
+        1. `rollback`: it is not smaller than any of `kept`, verified heads that are known from elsewhere.
+        2. `history`: it begins with the leaves of each, and with those that the state says were followed.
         3. Segment by segment: every leaf follows the rules, every stream head extends the one before.
         """
         before = self._state.root
         tree = RemoteTree(self._fetcher, head.size, head.root, origin=self._origin)
-        if kept is not None:
-            if head.size < kept.size:
-                detail = (
-                    f"a head of {kept.size} leaves was signed, and now it is one of {head.size}"
-                )
+        for one in kept:
+            if one is None:
+                continue
+            if head.size < one.size:
+                detail = f"a head of {one.size} leaves was signed, and now it is one of {head.size}"
                 raise RuleBroken("rollback", detail, origin=self._origin)
-            if await tree.root_at(kept.size) != kept.root:
-                detail = f"its first {kept.size} leaves are not those that were signed before"
+            if await tree.root_at(one.size) != one.root:
+                detail = f"its first {one.size} leaves are not those that were signed before"
                 raise RuleBroken("history", detail, origin=self._origin)
         await tree.check()
         self.tree = tree

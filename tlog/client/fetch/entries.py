@@ -59,14 +59,18 @@ class EntryCheck:
         checked: Checked | None = None,
         *,
         stream_id: str | None = None,
+        further: Iterable[str] = (),
     ) -> None:
-        """`stream_id` is the stream that this must be, if one was asked for by its id."""
+        """`stream_id` is the stream that this must be, if one was asked for by its id. `further` are vkeys that the log
+        has beside this one: a stream may have been opened under any of them.
+        """
         before = Checked() if checked is None else checked
         self._chain = Chain(before.previous, before.size, before.stream, before.time)
         self._producers = dict(before.producers)
         self._unknown = before.unknown
         self._label = label
         self._log = log
+        self._keys = {log.vkey, *further}
         self._opened = newest.opened
         self._root_at = root_at
         self._stream_id = stream_id
@@ -113,7 +117,7 @@ class EntryCheck:
             wrong = f"it was opened under the label {system['label']}"
         elif self._stream_id not in (None, system["streamId"]):
             wrong = f"it is {system['streamId']}, not {self._stream_id}"
-        elif self._log.vkey not in system["keys"]:
+        elif self._keys.isdisjoint(system["keys"]):
             wrong = f"it was opened under other keys than {self._log.vkey}"
         elif system["root"]["size"] > self._opened:
             wrong = "the root head in it is later than the stream's first head"

@@ -11,6 +11,7 @@ verified as the platform does. gzip is asked for and unpacked here, with a limit
 from __future__ import annotations
 
 import asyncio
+import time
 import zlib
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -46,9 +47,18 @@ class Fetcher:
     """
 
     def __init__(
-        self, prefix: str, *, token: str | None = None, parallel: int = 8, timeout: float = 10.0
+        self,
+        prefix: str,
+        *,
+        token: str | None = None,
+        parallel: int = 8,
+        timeout: float = 10.0,
+        attempts: int = ATTEMPTS,
     ) -> None:
-        """`parallel` requests at once at most; `timeout` in seconds for each. Raises: InvalidInput (usage)."""
+        """`parallel` requests at once at most; `timeout` in seconds for each of so many `attempts`.
+
+        Raises: InvalidInput (usage).
+        """
         try:
             address = urlsplit(prefix)
             usable = address.scheme in ("http", "https") and bool(address.hostname)
@@ -58,7 +68,7 @@ class Fetcher:
             detail = f"{prefix!r} is no http(s) address without query, fragment and user"
             raise InvalidInput("usage", detail)
         self.prefix = prefix.rstrip("/") + "/"
-        self._line = _Line(token, parallel, timeout)
+        self._line = _Line(token, parallel, timeout, attempts)
 
     def under(self, path: str) -> Fetcher:
         """The log below this one's prefix, such as `streams/<label>`; both share connections and limits."""
@@ -66,6 +76,11 @@ class Fetcher:
         other.prefix = f"{self.prefix}{path}/"
         other._line = self._line
         return other
+
+    @property
+    def answered(self) -> float:
+        """When the last request was answered with 200, by the steady clock; 0 before the first."""
+        return self._line.answered
 
     @property
     def slots(self) -> asyncio.Semaphore:
@@ -132,11 +147,13 @@ def _most(ref: TileRef) -> int:
 class _Line:
     """The connections to one server, and how many requests may be under way."""
 
-    def __init__(self, token: str | None, parallel: int, timeout: float) -> None:
+    def __init__(self, token: str | None, parallel: int, timeout: float, attempts: int) -> None:
         self._headers = {"Accept-Encoding": "gzip, identity", "User-Agent": "tlog"}
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"
         self._parallel = parallel
+        self._attempts = attempts
+        self.answered = 0.0
         self._free = asyncio.Semaphore(parallel)
         self.slots = asyncio.Semaphore(BUNDLES)
         self._timeout = aiohttp.ClientTimeout(total=timeout)
@@ -147,9 +164,9 @@ class _Line:
             await self._session.close()
 
     async def get(self, url: str, most: int) -> bytes:
-        """The body of a 200 of at most `most` bytes, asked for up to `ATTEMPTS` times."""
+        """The body of a 200 of at most `most` bytes."""
         wait = _FIRST_WAIT
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, self._attempts + 1):
             try:
                 async with self._free:
                     answer = await self._once(url, most)
@@ -158,6 +175,7 @@ class _Line:
                 failure, asked = Unavailable("network", f"{url}: {reason}", wait), None
             else:
                 if answer.status == 200:
+                    self.answered = time.monotonic()
                     return answer.body
                 if answer.status not in _AGAIN:
                     raise _refusal(url, answer.status)
@@ -165,7 +183,7 @@ class _Line:
                 detail = f"{url}: status {answer.status}"
                 failure = Unavailable(f"status-{answer.status}", detail, asked or wait)
             pause = wait if asked is None else asked
-            if attempt == ATTEMPTS or pause > LONGEST_WAIT:
+            if attempt == self._attempts or pause > LONGEST_WAIT:
                 raise failure
             await asyncio.sleep(pause)
             wait *= 2
