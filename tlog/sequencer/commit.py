@@ -26,7 +26,7 @@ from tlog.store.layout import CommitRow
 # Rows are swept when one of these is reached: commits, rows, and leaves that a start after a crash would append again.
 SWEEP_EVERY = 256
 SWEEP_DIRTY = 8192
-SWEEP_LEAVES = 32_768
+SWEEP_LEAVES = 16_384
 
 
 def write_commit(
