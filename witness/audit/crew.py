@@ -77,7 +77,8 @@ class Crew:
         self._stopping = True
         if self._loop is None:
             return
-        self._loop.call_soon_threadsafe(self._cancel)
+        with contextlib.suppress(RuntimeError):  # it has ended already
+            self._loop.call_soon_threadsafe(self._cancel)
         await self._main.run_in_executor(None, self._thread.join)
 
     def report(self, origin: str) -> Report | None:
