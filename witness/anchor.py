@@ -138,6 +138,12 @@ class AnchorStore:
                     found.append(Due(log, tsa, head, 0 if last is None else last.gen_ms))
         return found
 
+    def counts(self) -> tuple[int, int]:
+        """How many there are, and how many of them the logs have not taken yet."""
+        with self._store.read() as txn:
+            stats = [txn.stat(self._store.db[name]) for name in ("anchors", "anchor_queue")]
+        return stats[0]["entries"], stats[1]["entries"]
+
     def heads(self, authorities: Sequence[TsaConfig]) -> list[Due]:
         """Every root checkpoint with every authority, due or not."""
         return self.due(authorities, 1 << 62, 0.0)

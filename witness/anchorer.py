@@ -45,6 +45,16 @@ class Retry(NamedTuple):
     wait: float
 
 
+class Standing(NamedTuple):
+    """Anchors in the store, those of them that a log has not taken yet, and what fails and is tried again:
+    `<authority> <log>`, or `delivery <log>`.
+    """
+
+    stored: int
+    undelivered: int
+    failing: tuple[str, ...]
+
+
 class Anchorer:
     """On one event loop; `run` it as a task, `close` it afterwards. Raises: InvalidInput (config) for roots that are none."""
 
@@ -81,6 +91,12 @@ class Anchorer:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
+
+    def standing(self) -> Standing:
+        """How anchoring stands now. From the event loop."""
+        stored, undelivered = self.anchors.counts()
+        names = [f"{tsa or 'delivery'} {origin}" for tsa, origin in sorted(self._later)]
+        return Standing(stored, undelivered, tuple(names))
 
     async def round(self, *, all_now: bool = False) -> list[str]:
         """Do what is due, or `all_now` everything; what failed, in words. Authorities and logs do not wait for each other."""

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from witness.anchorer import Anchorer
 from witness.audit.figures import AuditFigures
 from witness.gossip import Gossip
 from witness.lookout import Looked
@@ -62,8 +63,10 @@ class Metrics:
         """Report the state of `service` with every scrape."""
         self.registry.register(_State(service))
         self.registry.register(GossipFigures(service.gossip))
+        if service.anchorer is not None:
+            self.registry.register(AnchorFigures(service.anchorer))
         if service.crew is not None:
-            self.registry.register(AuditFigures(service.crew))
+            self.registry.register(AuditFigures(service.crew, MOST_SERIES))
 
     def committed(self, requests: int, seconds: float) -> None:
         """A batch was committed."""
@@ -151,3 +154,20 @@ class GossipFigures(Collector):
         for kind, times in watch.alarms.counts.items():
             alarms.add_metric([kind], times)
         yield alarms
+
+
+class AnchorFigures(Collector):
+    """How anchoring stands, asked for at the time of the scrape."""
+
+    def __init__(self, anchorer: Anchorer) -> None:
+        self._anchorer = anchorer
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The gauges."""
+        now = self._anchorer.standing()
+        for name, value, text in (
+            ("anchors", now.stored, "Timestamps over cosigned checkpoints."),
+            ("anchors_undelivered", now.undelivered, "Those that their log has not taken yet."),
+            ("anchors_failing", len(now.failing), "Authorities and logs that are tried again."),
+        ):
+            yield GaugeMetricFamily(f"witness_{name}", text, value=value)

@@ -39,6 +39,7 @@ async def _serve(directory: Path, host: str, port: int) -> int:
     anchorer = Anchorer(directory, witness.config, witness.store)
     metrics = Metrics()
     service = make_service(witness, metrics, stop)
+    service.anchorer = anchorer if witness.config.tsa else None
     metrics.observe(service)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from tlog.core.add_checkpoint import AddCheckpoint, parse_request
 from tlog.errors import Unavailable
+from witness.anchorer import Anchorer
 from witness.audit.crew import Crew
 from witness.clock import since_boot
 from witness.cosigner import Answer, Cosigned
@@ -45,6 +46,7 @@ class Service:
         self.lookout = lookout
         self.gossip = gossip
         self.crew: Crew | None = None  # of auditors, where logs are audited
+        self.anchorer: Anchorer | None = None  # where there are timestamp authorities
         self.observers: list[Observer] = []
         self._quota = Quota()
         self._alarmed = False

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -435,13 +436,31 @@ async def test_the_process(lied: tuple[Lab, Liar]) -> None:
         body = encode_request(old, proof, lab.site.log.sequencer.head.note)
         answer = await asyncio.to_thread(server.add, body)
         assert answer.status == 200
+        health = json.loads((await asyncio.to_thread(server.get, "/health")).body)
+        assert health["anchors"] == {"stored": 0, "undelivered": 0, "failing": []}
+        liar.how = "error"
         release.set()
+        for _ in range(200):
+            health = json.loads((await asyncio.to_thread(server.get, "/health")).body)
+            if health["anchors"]["failing"]:
+                break
+            await asyncio.sleep(0.05)
+        assert health["anchors"]["failing"] == [f"lab {lab.site.log.config.origin}"]
+        figures = (await asyncio.to_thread(server.get, "/metrics")).body.decode()
+        assert "witness_anchors_failing 1.0" in figures
+    finally:
+        await asyncio.to_thread(server.stop)
+    liar.how = "good"
+    await asyncio.to_thread(server.start)
+    try:
         for _ in range(200):
             day = await lab.site.get(f"/anchor/{today()}", await lab.site.token())
             if day.json()["anchor_status"] == "complete":
                 break
             await asyncio.sleep(0.05)
         assert day.json()["anchor_status"] == "complete"
+        figures = (await asyncio.to_thread(server.get, "/metrics")).body.decode()
+        assert "witness_anchors 1.0" in figures
     finally:
         await asyncio.to_thread(server.stop)
 

@@ -155,3 +155,19 @@ async def test_a_decision_lets_it_begin_again(scene: Open) -> None:
         assert one.auditor.progress.counts.root_leaves - read >= 8
         assert one.auditor.state.row.size == 8
         assert len(state.heads) == 3
+
+
+async def test_series_of_ten_thousand_logs(scene: Open) -> None:
+    """Above a number of logs there are series only of those in trouble."""
+    async with scene() as one:
+        await one.audited(7)
+        crew = one.crew
+        assert [report.log.origin for report in crew.reports(1)] == [ORIGIN]
+        assert crew.reports(0) == []
+        one.log.lies["checkpoint"] = 404
+        await one.until(lambda report: report["status"] == "trouble")
+        late = WitnessedLog(origin="late.example.com", seed=4)
+        add_logs(one.served.witness.store, [entry(late.vkey, url=one.log.url + "x/")], 1)
+        one.log.logs["x/"] = Tiles([b"no root log"])
+        await one.seen(lambda: len(crew.reports()) == 2)
+        assert [report.log.origin for report in crew.reports(1)] == [ORIGIN]

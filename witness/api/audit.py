@@ -22,6 +22,7 @@ from witness.api.cosigning import failure, note_response, respond
 from witness.audit import second
 from witness.audit.crew import Crew, Report, lag, lag_seconds
 from witness.cosigner import Answer, Cosigned
+from witness.offload import off_loop
 
 _hash = re.compile("[0-9a-f]{64}").fullmatch
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -62,7 +63,7 @@ async def get_audited(request: web.Request) -> web.StreamResponse:
 
 async def get_audits(request: web.Request) -> web.StreamResponse:
     """How every log stands that is followed."""
-    reports = _crew(request).reports()
+    reports = await off_loop(_crew(request).reports)
     return _json({"logs": [describe(report) for report in reports]})
 
 

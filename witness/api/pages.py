@@ -9,6 +9,8 @@ from witness.api.context import METRICS, SERVICE
 from witness.logbook import listing
 from witness.version import VERSION
 
+#: Of what fails at the moment; metrics have the number of all.
+_MOST_NAMES = 100
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -36,7 +38,7 @@ async def get_health(request: web.Request) -> web.StreamResponse:
     """Whether checkpoints are cosigned: 200, or 503 with the reason in `status`. Single logs do not count for it."""
     service = request.app[SERVICE]
     status = service.status()
-    body = {
+    body: dict[str, object] = {
         "status": status.name,
         "version": VERSION,
         "name": service.witness.config.name,
@@ -45,6 +47,9 @@ async def get_health(request: web.Request) -> web.StreamResponse:
         "frozen": [{"origin": row.origin, "reason": row.reason} for row in status.frozen],
         "held": [{"origin": row.origin, "reason": row.reason} for row in status.held],
     }
+    if service.anchorer is not None:
+        now = service.anchorer.standing()
+        body["anchors"] = {**now._asdict(), "failing": now.failing[:_MOST_NAMES]}
     ok = status.name == "ok"
     return web.Response(
         body=orjson.dumps(body),

@@ -86,9 +86,12 @@ class Crew:
         auditor = self._auditors.get(origin)
         return None if auditor is None else self._report(auditor)
 
-    def reports(self) -> list[Report]:
-        """The same of all logs, by origin."""
-        return [self._report(auditor) for _, auditor in sorted(self._auditors.items())]
+    def reports(self, most: int | None = None) -> list[Report]:
+        """The same of all logs, by origin; of more than `most` only so many of those in trouble."""
+        auditors = [auditor for _, auditor in sorted(self._auditors.items())]
+        if most is not None and len(auditors) > most:
+            auditors = [one for one in auditors if any(sign.raised for sign in one.signs.now())]
+        return [self._report(auditor) for auditor in auditors[:most]]
 
     def audited(self, key: bytes) -> bytes | None:
         """The newest audited note of the log whose origin has this SHA-256."""

@@ -23,12 +23,14 @@ _FIGURES = (
 class AuditFigures(Collector):
     """Of all logs that are followed; series by the log's origin."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Crew, most: int) -> None:
+        """With more than `most` logs there are series only of those that are in trouble."""
         self._crew = crew
+        self._most = most
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauges; `witness_audit_trouble` is 1 for a trouble that was alarmed."""
-        reports = self._crew.reports()
+        reports = self._crew.reports(self._most)
         families = [
             GaugeMetricFamily(f"witness_{name}", text, labels=["origin"]) for name, text in _FIGURES
         ]
