@@ -17,6 +17,7 @@ from tlog.core.note import Note, VerifiedSignature, open_note, parse_vkey
 from tlog.errors import CorruptStore, InvalidInput
 from tlog.log import Log
 from tlog.publication import Publication
+from tlog.store import layout
 
 SIGNERS = [CosignatureSigner(f"w{n}.example.org", bytes([n]) * 32) for n in (1, 2, 3)]
 URL = "http://127.0.0.1:9"
@@ -218,6 +219,34 @@ def test_behind_an_outage_the_newest_quorum_is_found_under_a_root_without_one(
         found = log.reader.witnessed(leaf)
         assert found is not None and found[0] == sizes[10], leaf
     assert log.reader.witnessed(sizes[11] - 1) is None
+    log.close()
+
+
+@pytest.mark.parametrize("young", [0, 3])
+def test_the_end_of_a_long_outage_is_found_in_few_steps(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch, young: int
+) -> None:
+    """A proof is made on the event loop: thousands of notes without a quorum were looked at for each."""
+    log = logs.open()
+    plain = log.sequencer.head.note
+    text = plain[: plain.rindex(b"\n\n") + 1]
+    cosigned = plain + b"".join(SIGNERS[n].sign_line(text, NOW) for n in (0, 2))
+    first, last = 9000, 9100
+    with log.store.env.begin(write=True) as txn:
+        for size in range(10, last + young):
+            note = cosigned if first <= size < last else plain
+            txn.put(layout.u64(size), note, db=log.store.db["published"])
+    looked = []
+    asked = published.has_quorum
+    monkeypatch.setattr(
+        published, "has_quorum", lambda *given: looked.append(given) or asked(*given)
+    )
+    for leaf in (10, 11, 5000, first - 200, first - 2, first - 1):
+        assert log.reader.witnessed(leaf) == (first, cosigned), leaf
+        assert len(looked) <= 400
+        looked.clear()
+    assert log.reader.witnessed(first) == (first + 1, cosigned)
+    assert log.reader.witnessed(last - 1) is None
     log.close()
 
 
