@@ -181,6 +181,27 @@ async def test_waiting_for_a_publication_and_for_a_quorum(logs: Logs) -> None:
     log.close()
 
 
+async def test_after_a_restart_nobody_waits_for_a_quorum_that_is_there(logs: Logs) -> None:
+    log = logs.open()
+    log.start()
+    until(lambda: log.sequencer.published is not None)
+    leaf = log.sequencer.head.root.size - 1
+    cosign(log, 0)
+    assert not await log.publication.wait(leaf, True, 0.3)
+    log.close()
+    log = logs.open()
+    assert await log.publication.wait(leaf, False, 0)
+    assert not await log.publication.wait(leaf, True, 0)
+    log.start()
+    until(lambda: log.sequencer.published is not None)
+    cosign(log, 1)
+    assert await log.publication.wait(leaf, True, 10)
+    log.close()
+    log = logs.open()
+    assert await log.publication.wait(leaf, True, 0)
+    log.close()
+
+
 async def test_a_quorum_counts_as_it_is_stored(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second line came in while the writer stored the note with the first: a proof would still lack it."""
     log = logs.open()

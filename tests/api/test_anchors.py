@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.api.anchoring import Deliverer, b64, current
 from tlog.api.anchor import anchors_for
 from tlog.core.cosignature import CosignatureSigner
+from tlog.core.hashes import EMPTY_ROOT
 from tlog.core.note import Signer, parse_skey, sign_note
 from tlog.core.policy import parse_policy
 
@@ -106,6 +107,11 @@ async def test_what_is_refused(lab: Deliverer) -> None:
         ),
         (lab.body(_note(signer, stream + b"\n", 1, lines[2])), "invalid-checkpoint", "/checkpoint"),
         (
+            lab.body(_note(signer, lines[0], 0, b64(EMPTY_ROOT).encode() + b"\n")),
+            "invalid-checkpoint",
+            "/checkpoint",
+        ),
+        (
             {**good, "checkpoint": lab.body()["checkpoint"] + "x"},
             "invalid-checkpoint",
             "/checkpoint",
@@ -144,6 +150,30 @@ async def test_what_nobody_signed_is_not_kept_beside_what_somebody_did(lab: Deli
     junk = "".join(f"\u2014 {name:0>200} {b64(bytes(300))}\n" for name in range(16_384 // 600 + 1))
     refused = await lab.deliver(lab.body(note + junk))
     assert refused.json()["pointer"] == "/checkpoint"
+
+
+async def test_what_another_authority_saw_covers_nothing(lab: Deliverer) -> None:
+    await lab.site.record()
+    old = lab.checkpoint()
+    await lab.site.record(_event())
+    first, other = lab.signer, current("Another TSA", lab.root)
+    for signer, note in ((first, None), (other, old), (other, None)):
+        lab.signer = signer
+        answer = await lab.deliver(lab.body(note))
+        assert (answer.status, answer.json()["status"]) == (201, "recorded")
+
+
+async def test_the_earliest_counts_not_the_one_over_the_smallest_root(lab: Deliverer) -> None:
+    receipt = await lab.site.record()
+    old = lab.checkpoint()
+    await lab.site.record(_event())
+    assert (await lab.deliver()).status == 201
+    size = lab.site.log.sequencer.head.root.size
+    lab.clock.ms += DAY_MS
+    assert (await lab.deliver(lab.body(old))).status == 201  # a day later, over less
+    _, leaf = lab.site.log.reader.first_head(lab.site.log.reader.event(receipt["event_id"]))
+    (shown,) = anchors_for(lab.site.log, leaf)
+    assert shown["tree_size"] == size
 
 
 async def test_a_list_is_kept_once(lab: Deliverer) -> None:

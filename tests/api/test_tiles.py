@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.api.deployment import EVENT, STREAM, Answer, Site, raw
+from tlog.api.surface import _PACKING
 from tlog.api.surface import gzip as pack
 from tlog.core.checkpoint import open_checkpoint
 from tlog.core.hashes import leaf_hash
@@ -351,6 +352,7 @@ async def test_a_long_bundle_is_packed_once(site: Site, monkeypatch: pytest.Monk
     assert len({answer.body for answer in answers}) == 1
     assert (await fetch(site, path, Authorization=token, Accept_Encoding="gzip")).status == 200
     assert len(packed) == 1
+    assert not site.runner.app[_PACKING]  # type: ignore[union-attr]
 
 
 async def test_short_bundles_stay_as_they_are(site: Site) -> None:
@@ -395,6 +397,20 @@ async def test_private_entries_are_their_tenants(site: Site) -> None:
             answer = await fetch(site, public, **headers)
             assert answer.status == 200
             assert answer.headers["Cache-Control"] == IMMUTABLE
+
+
+async def test_a_tenant_whose_name_begins_another_ones_is_not_that_one(site: Site) -> None:
+    path = f"{await label(site, 3)}/tile/entries/000.p/4"
+    event_id = (await site.record())["event_id"]
+    site.log.accounts.create_tenant("acm")
+    key, _ = site.log.accounts.create_key("acm")
+    token = await site.token(key, tenant_id="acm")
+    assert (await fetch(site, path, Authorization=f"Bearer {token}")).status == 404
+    for one in (f"/events/{event_id}", f"/proof/{event_id}"):
+        assert (await site.get(one, token)).status == 404
+    for one in ("/events", "/streams"):
+        answer = await site.get(one, token)
+        assert answer.status == 200 and b"acm:" in answer.body and b"acme" not in answer.body
 
 
 async def test_no_public_byte_names_a_customer(site: Site) -> None:
