@@ -114,6 +114,21 @@ async def test_one_that_forgets_what_it_told_is_refusing_and_asked_again(directo
         assert site.log.failure is None
 
 
+async def test_one_that_refuses_the_size_that_it_told_is_not_asked_a_third_time(
+    directory: Path,
+) -> None:
+    reply = answering(409, lambda w, b: b"1\n", Content_Type="text/x.tlog.size")
+    witness = Witness(1, verifier(directory), reply)
+    async with (
+        started(witness),
+        served(directory, [witness], backoff=(3600.0, 3600.0)) as site,
+    ):
+        keeper = site.log.publication.keepers[0]
+        await until(lambda: keeper.state == REFUSING)
+        assert "the size that it told us, 1" in keeper.error
+        assert [parse_request(body).old for body in witness.requests] == [0, 1]
+
+
 async def test_when_idle_the_same_root_is_cosigned_again(directory: Path) -> None:
     witness = Witness(1, verifier(directory))
     began = int(time.time())
