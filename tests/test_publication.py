@@ -181,6 +181,18 @@ async def test_waiting_for_a_publication_and_for_a_quorum(logs: Logs) -> None:
     log.close()
 
 
+def test_a_late_line_of_an_older_root_takes_nothing_back(logs: Logs) -> None:
+    log = logs.open()
+    keeper = log.publication.keepers[0]
+    log.publication.published(log.sequencer.head)
+    signature = cosign(log, 0)
+    size = keeper.size
+    assert size == log.sequencer.head.root.size and keeper.waiting_since is None
+    keeper.cosigned(size - 1, signature, size, time.monotonic())
+    assert (keeper.size, keeper.waiting_since) == (size, None)
+    log.close()
+
+
 async def test_after_a_restart_nobody_waits_for_a_quorum_that_is_there(logs: Logs) -> None:
     log = logs.open()
     log.start()
