@@ -11,9 +11,11 @@ import pytest
 from tests.harness import ORIGIN, TestLog, new_log
 from tlog.core.checkpoint import Checkpoint, open_checkpoint
 from tlog.core.cose import log_header, to_be_signed
+from tlog.core.hashes import EMPTY_ROOT, leaf_hash
 from tlog.core.note import parse_vkey
 from tlog.errors import InvalidInput, Refused, VerificationError
 from tlog.signers import create_key, load_key
+from tlog.store.layout import ROOT_LOG
 
 
 def test_key_files(tmp_path: Path) -> None:
@@ -67,6 +69,19 @@ def test_only_streams_heads_in_the_root_log_are_signed(tmp_path: Path) -> None:
         for lie, index, root_size in lies:
             with pytest.raises(VerificationError):
                 signer.sign_stream(lie, index, proof.hashes, root_size)
+
+
+def test_leaves_of_the_root_log_that_are_no_streams_heads_are_not_signed(tmp_path: Path) -> None:
+    """Leaf 0 is the root log's own empty head, and other leaves under its origin are reserved: no note is of those."""
+    with TestLog(new_log(tmp_path / "log")) as log:
+        signer, size = log.log.signer, log.log.sequencer.head.root.size
+        empty = Checkpoint(ORIGIN, 0, EMPTY_ROOT)
+        leaf = leaf_hash(empty.body())
+        path = log.log.reader.inclusion(ROOT_LOG, 0, size, leaf).hashes  # it is there
+        with pytest.raises(VerificationError):
+            signer.sign_stream(empty, 0, path, size)
+        with pytest.raises(VerificationError):
+            signer.sign_receipt(empty, (0, path, size))
 
 
 def test_receipts_are_signed_for_shown_heads_only(tmp_path: Path) -> None:

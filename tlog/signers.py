@@ -112,6 +112,7 @@ class LogSigner:
         self, head: Checkpoint, leaf_index: int, path: Sequence[Hash], root_size: int
     ) -> None:
         root = self._signed.get(root_size)
-        if root is None:
+        # Other leaves of the root log are its own, and reserved.
+        if root is None or not head.origin.startswith(f"{self.origin}/streams/"):
             raise VerificationError
         verify_inclusion(leaf_hash(head.body()), leaf_index, root_size, path, root)
