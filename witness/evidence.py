@@ -86,18 +86,19 @@ class EvidenceStore:
         heads: Iterable[Checkpoint] = (),
         source: str = "",
     ) -> tuple[str, bool]:
-        """Keep a document and freeze its log, in one transaction; the id, and whether it was new.
+        """Keep a document and freeze its log, in one transaction; the id, and whether that is news.
 
         One that was known before freezes nothing: it was frozen for it then, and somebody decided otherwise.
         """
         with self._store.write() as txn:
-            found, fresh = self._keep(txn, document, log_origin, kind, summary, heads, source)
+            found, fresh, kept = self._keep(txn, document, log_origin, kind, summary, heads, source)
             key = origin_key(whole_log(log_origin))
-            if fresh and self._store.get(txn, "frozen", key, FrozenRow) is None:
+            freezes = fresh and self._store.get(txn, "frozen", key, FrozenRow) is None
+            if freezes:
                 reason = f"it lied: evidence {found[:16]}"
                 row = FrozenRow(whole_log(log_origin), reason, int(self._clock()))
                 self._store.put(txn, "frozen", key, row)
-        return found, fresh
+        return found, kept or freezes
 
     def _keep(
         self,
@@ -108,19 +109,21 @@ class EvidenceStore:
         summary: Iterable[str],
         heads: Iterable[Checkpoint],
         source: str,
-    ) -> tuple[str, bool]:
+    ) -> tuple[str, bool, bool]:
+        """Its id, whether it was not there before, whether it is there now that it was not."""
         log = whole_log(log_origin)
         digest = hashlib.sha256(document).digest()
         key = origin_key(log) + digest
         if txn.get(key, db=self._store.db["evidence"]) is not None:
-            return digest.hex(), False
-        if sum(row.kind == kind for row in self._of(txn, log)) < MOST:
+            return digest.hex(), False, False
+        room = sum(row.kind == kind for row in self._of(txn, log)) < MOST
+        if room:
             named = tuple((head.origin, head.size, head.root) for head in heads)
             now = int(self._clock())
             told = tuple(summary)
             row = EvidenceRow(digest.hex(), log, kind, told, source, now, document, named)
             self._store.put(txn, "evidence", key, row)
-        return digest.hex(), True
+        return digest.hex(), True, room
 
     def all(self) -> list[EvidenceRow]:
         """Everything, oldest first."""
@@ -144,31 +147,44 @@ class EvidenceStore:
         return found[0]
 
     def settled(self, log_origin: str) -> set[tuple[str, int, bytes]]:
-        """The heads that resolved evidence about a log names."""
-        return {head for row in self.of(log_origin) if row.resolved for head in row.heads}
+        """The heads that resolved evidence against a log names; not those that were only withheld."""
+        rows = [row for row in self.of(log_origin) if row.resolved and row.kind != WITHHELD]
+        return {head for row in rows for head in row.heads}
+
+    def borne_out(self, log_origin: str, head: tuple[str, int, bytes]) -> None:
+        """A head was withheld, and is no more: nothing is held against the log for it any longer."""
+        rows = [row for row in self.of(log_origin) if row.kind == WITHHELD and not row.resolved]
+        rows = [row for row in rows if head in row.heads]
+        if not rows:
+            return
+        with self._store.write() as txn:
+            for row in rows:
+                self._settle(txn, row, "the log bore it out later")
+
+    def _settle(self, txn: Any, row: EvidenceRow, decision: str) -> EvidenceRow:
+        done = msgspec.structs.replace(row, resolved=int(self._clock()), decision=decision)
+        self._store.put(txn, "evidence", origin_key(row.log) + bytes.fromhex(row.id), done)
+        return done
 
     def resolve(self, log_origin: str, decision: str) -> list[EvidenceRow]:
         """Cosign a log again in spite of what is known of it; the rows that this settles.
 
         The newest notes of its origins are forgotten, because they may be of the losing history, and so is how far it was
         audited.
-        Raises: Refused (not-frozen).
+        A log that is not frozen may have evidence, too: what it withheld. Raises: Refused (not-frozen) where there is none.
         """
         log = whole_log(log_origin)
         key = origin_key(log)
         with self._store.write() as txn:
-            if not txn.delete(key, db=self._store.db["frozen"]):
+            thawed = txn.delete(key, db=self._store.db["frozen"])
+            rows = [row for row in self._of(txn, log) if not row.resolved]
+            if not thawed and not rows:
                 raise Refused("not-frozen", f"{log} is not frozen")
-            settled = []
-            for row in self._of(txn, log):
-                if not row.resolved:
-                    now = int(self._clock())
-                    done = msgspec.structs.replace(row, resolved=now, decision=decision)
-                    self._store.put(txn, "evidence", key + bytes.fromhex(row.id), done)
-                    settled.append(done)
-            for name in _below(txn, self._store.db["notes"], key):
-                txn.delete(name, db=self._store.db["notes"])
-            begin_again(self._store, txn, log)
+            settled = [self._settle(txn, row, decision) for row in rows]
+            if thawed:
+                for name in _below(txn, self._store.db["notes"], key):
+                    txn.delete(name, db=self._store.db["notes"])
+                begin_again(self._store, txn, log)
         return settled
 
     def _of(self, txn: Any, log: str) -> list[EvidenceRow]:

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from tlog.core.checkpoint import Checkpoint, parse_checkpoint
+from tlog.core.ids import stream_origin
 from tlog.core.note import Verifier, open_note, parse_vkey
+from tlog.core.root_log import is_label
 from tlog.errors import InvalidInput, VerificationError
 from witness.rows import LatestRow, LogRow, decode, origin_key, whole_log
 from witness.store import Store
@@ -76,7 +78,9 @@ def open_signed(data: bytes, find: Callable[[str], LogRow | None]) -> Signed | N
     origin = data.partition(b"\n")[0].decode(errors="replace")
     try:
         log = find(whole_log(origin))
-        if log is None:
+        if log is None or not (
+            origin == log.origin or is_label(origin.removeprefix(stream_origin(log.origin, "")))
+        ):
             return None
         note = open_note(data, verifiers(log, origin))
         head = parse_checkpoint(note.text)

@@ -14,7 +14,6 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeAlias
 
 from tlog.core.canonical import canonical
 from tlog.core.checkpoint import Checkpoint
@@ -23,6 +22,7 @@ from tlog.core.wire import b64encode
 from witness.alarms import Alarms
 from witness.compare import Answer, Compared, Comparer, accept, contradiction, named_heads
 from witness.evidence import CONFLICT, FORK, WITHHELD, EvidenceStore
+from witness.judge import LONGEST_LOOKS, Judge, Stuck, Waiting
 from witness.notes import Notes, Place, Signed, open_signed
 from witness.offload import off_loop
 from witness.rows import LogRow, whole_log
@@ -32,18 +32,6 @@ from witness.store import Store
 MOST_WAITING = 64
 #: Heads that are remembered, so that another root of their size is seen without asking the log.
 MOST_SEEN = 4096
-
-
-class Waiting(NamedTuple):
-    """A head that is not compared yet; `since` in seconds of the steady clock."""
-
-    signed: Signed
-    source: str
-    since: float
-
-
-Stuck: TypeAlias = tuple[Waiting, Compared, "Signed | None"]
-"""What could not be compared, why, and with what."""
 
 
 class Watch:
@@ -56,17 +44,20 @@ class Watch:
         *,
         timeout: float = 5.0,
         patience: float = 60.0,
+        second_look: float = 1.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`timeout` of one request to a log, `patience` with one that does not answer: seconds."""
+        """Seconds: `timeout` of a request, `patience` with who does not answer, until a `second_look` before any word."""
         self.store = store
         self.alarms = alarms
         self.evidence = EvidenceStore(store, clock)
         self.notes = Notes(store)
         self.comparer = Comparer(timeout)
+        self._judge = Judge(self.comparer, self.notes)
         self.news = asyncio.Event()
         self.looked_at = self.dropped = 0
         self._patience = patience
+        self._second_look = second_look
         self._clock = clock
         self._seen: OrderedDict[tuple[str, int], Signed] = OrderedDict()
         self._waiting: dict[str, OrderedDict[Place, Waiting]] = {}
@@ -123,6 +114,9 @@ class Watch:
         known = Signed.of(log, row)
         self.comparer.forget(known)
         compared = await self.comparer.alone(known)
+        if compared.answer is Answer.WITHHELD and known.place not in self._withheld:
+            await asyncio.sleep(self._second_look)
+            compared = await self.comparer.alone(known)
         if compared.answer is Answer.WITHHELD:
             await self._withhold(Waiting(known, log.url, 0.0), shown, compared.detail)
 
@@ -181,18 +175,30 @@ class Watch:
                 stuck, moved = await self._compare_all(due)
                 # What nothing was known to compare with, or too little, may have it now.
                 due = list(waiting.values()) if moved and stuck else []
+            new = [one for one, compared, _ in stuck if self._is_new(compared, one)]
+            if new:
+                # A server that starts again, or a cache, may have said so: nothing is held against a log for one answer.
+                await asyncio.sleep(self._second_look)
+                rest = [entry for entry in stuck if entry[0] not in new]
+                stuck = rest + (await self._compare_all(new))[0]
             for one, compared, base in stuck:
                 self._tried.add(one.signed.place)
                 if self._had_its_chance(compared, one):
                     await self._withhold(one, base, compared.detail)
 
+    def _is_new(self, compared: Compared, one: Waiting) -> bool:
+        return compared.answer is Answer.WITHHELD and one.signed.place not in self._withheld
+
     async def _compare_all(self, due: list[Waiting]) -> tuple[list[Stuck], bool]:
         """One look at each, smallest first; what came to nothing, and whether a newest head changed."""
         stuck: list[Stuck] = []
         moved = False
+        until = time.monotonic() + LONGEST_LOOKS
         for one in sorted(due, key=lambda one: one.signed.head.size):
+            if time.monotonic() >= until:
+                break  # another time: who was not asked has not been silent
             signed = one.signed
-            compared, base = await self._judge(signed)
+            compared, base = await self._judge.judge(signed)
             if compared.answer is Answer.FORK and base is not None:
                 await self._accuse(compared, base, signed, one.source)
                 return [], False
@@ -202,17 +208,9 @@ class Watch:
             self._waiting.get(signed.log.origin, OrderedDict()).pop(signed.place, None)
             self._tried.discard(signed.place)
             self._withheld.discard(signed.place)
+            await off_loop(self.evidence.borne_out, signed.log.origin, signed.place)
             moved |= await off_loop(self.notes.keep, signed, int(self._clock()))
         return stuck, moved
-
-    async def _judge(self, signed: Signed) -> tuple[Compared, Signed | None]:
-        row = await off_loop(self.notes.newest, signed.head.origin)
-        if row is not None:
-            base = Signed.of(signed.log, row)
-            return await self.comparer.compare(base, signed), base
-        if not signed.log.url:
-            return Compared(Answer.CONSISTENT), None
-        return await self.comparer.alone(signed), None
 
     def _had_its_chance(self, compared: Compared, one: Waiting) -> bool:
         """Whether the log served what does not fit, or did not answer for too long."""
@@ -227,6 +225,8 @@ class Watch:
         place, log = one.signed.place, one.signed.log
         if place in self._withheld:
             return
+        if len(self._withheld) >= MOST_SEEN:
+            self._withheld.clear()
         self._withheld.add(place)
         rows = await off_loop(self.evidence.of, log.origin)
         if any(row.kind == WITHHELD and place in row.heads for row in rows):

@@ -33,7 +33,7 @@ class World:
         self.log = log
         self.one = history
         self.alarms = Alarms()
-        self.watch = Watch(store, self.alarms, timeout=2.0)
+        self.watch = Watch(store, self.alarms, timeout=2.0, second_look=0.05)
 
     async def hear(self, *notes: bytes) -> int:
         """Notes arrive and are compared."""

@@ -53,9 +53,9 @@ class Fetcher:
         token: str | None = None,
         parallel: int = 8,
         timeout: float = 10.0,
-        attempts: int = ATTEMPTS,
+        attempts: int | None = None,
     ) -> None:
-        """`parallel` requests at once at most; `timeout` in seconds for each of so many `attempts`.
+        """`parallel` requests at once at most; `timeout` in seconds for each of `attempts`, by default `ATTEMPTS`.
 
         Raises: InvalidInput (usage).
         """
@@ -68,7 +68,7 @@ class Fetcher:
             detail = f"{prefix!r} is no http(s) address without query, fragment and user"
             raise InvalidInput("usage", detail)
         self.prefix = prefix.rstrip("/") + "/"
-        self._line = _Line(token, parallel, timeout, attempts)
+        self._line = _Line(token, parallel, timeout, attempts or ATTEMPTS)
 
     def under(self, path: str) -> Fetcher:
         """The log below this one's prefix, such as `streams/<label>`; both share connections and limits."""

@@ -1,0 +1,134 @@
+"""Before gossip holds anything against a log it asks twice; what the log bears out later is held against it no more; and a
+log that is slow, or lies without end, is no burden for the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from tests.evil import STREAM
+from tests.witness.test_watch import World, branch, world
+from tlog.core.checkpoint import Checkpoint
+from tlog.core.note import sign_note
+from tlog.errors import Refused
+from witness import evidence, judge
+from witness.rows import origin_key
+
+__all__ = ["world"]
+
+
+async def test_one_answer_is_none(world: World) -> None:
+    """404 for a moment, as a server says that starts again: nothing is kept, nobody is woken."""
+    world.log.silent.add("one")
+    await world.watch.take([world.one.note().note], "test")
+    asyncio.get_running_loop().call_later(0.02, world.log.silent.clear)
+    await world.watch.settle()
+    assert (world.kinds(), world.alarms.counts, world.watch.waiting()) == ([], {}, [])
+
+
+async def test_a_shorter_head_and_one_answer(world: World) -> None:
+    """A stale copy of its checkpoint, while its server starts again."""
+    log = world.store.log("log.example.com")
+    assert log is not None
+    await world.hear(world.one.note().note)
+    world.log.silent.add("one")
+    asyncio.get_running_loop().call_later(0.02, world.log.silent.clear)
+    await world.watch.look_back(log, world.one.note("", 6).note)
+    assert world.kinds() == []
+
+
+async def test_what_comes_late_clears_it(world: World) -> None:
+    """The evidence stays, resolved: the log is not frozen, so nobody else would."""
+    world.log.silent.add("one")
+    await world.hear(world.one.note().note)
+    (row,) = world.watch.evidence.all()
+    assert (row.kind, row.resolved) == ("withheld", 0)
+    world.log.silent.clear()
+    await world.hear()
+    (row,) = world.watch.evidence.all()
+    assert row.resolved and "later" in row.decision
+    # It is no settled lie: another history of that size is a fork still.
+    await world.hear(branch(world.one, 4, 10).note().note)
+    assert world.frozen()
+
+
+async def test_an_operator_clears_it(world: World) -> None:
+    """Also of a log that is not frozen; of one with nothing against it there is nothing to resolve."""
+    kept = world.watch.evidence
+    with pytest.raises(Refused):
+        kept.resolve("log.example.com", "why")
+    world.log.silent.add("one")
+    await world.hear(world.one.note().note)
+    assert [row.kind for row in kept.resolve("log.example.com", "an outage")] == ["withheld"]
+    await world.hear()
+    assert [row.decision for row in kept.all()] == ["an outage"]
+
+
+async def test_the_same_lie_again_wakes_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond what is kept, too: anybody can send an old fork proof, as often as he likes."""
+    monkeypatch.setattr(evidence, "MOST", 1)
+    await world.hear(world.one.note().note)
+    await world.hear(branch(world.one, 4, 10).note().note)
+    (row,) = world.watch.evidence.all()
+    kept = world.watch.evidence
+    assert kept.convict(b"{}", "log.example.com")[1] is False
+    assert kept.convict(row.document, "log.example.com")[1] is False
+    assert world.alarms.counts == {"fork": 1}
+
+
+async def test_a_slow_log_keeps_nobody_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It signs sixty heads and takes its time with each: one go ends in bounded time, and what was not asked waits."""
+    monkeypatch.setattr(judge, "LONGEST_LOOK", 0.1)
+    monkeypatch.setattr("witness.watch.LONGEST_LOOKS", 0.3)
+    monkeypatch.setattr(world.watch, "_patience", -1.0)
+    async with silence(world):
+        notes = [world.one.note("", size).note for size in range(1, 11)]
+        await world.watch.take(notes, "test")
+        began = time.monotonic()
+        await world.watch.settle()
+        assert time.monotonic() - began < 2
+        assert len(world.watch.waiting()) == 10
+        # Those that were asked for too long are told of; the others had no chance yet.
+        assert 1 <= len(world.kinds()) <= 4
+
+
+@asynccontextmanager
+async def silence(world: World) -> AsyncIterator[None]:
+    """The log's address is one that accepts connections, and says nothing."""
+    done = asyncio.Event()
+
+    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await done.wait()
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    row = world.store.log("log.example.com")
+    assert row is not None
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    with world.store.write() as txn:
+        world.store.put(txn, "logs", origin_key(row.origin), msgspec.structs.replace(row, url=url))
+    try:
+        yield
+    finally:
+        done.set()
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.mark.parametrize("label", ["../../other", "x%2f..", "a/b", "b" * 52, STREAM])
+async def test_names_that_no_stream_has(world: World, label: str) -> None:
+    """A path that leads elsewhere on the log's host is asked by nobody, whoever signs it."""
+    origin = f"log.example.com/streams/{label}"
+    body = Checkpoint(origin, 1, bytes(32)).body()
+    note = sign_note(body, [world.one.signer.under(origin)])
+    assert await world.watch.take([note], "test") == (label == STREAM)
