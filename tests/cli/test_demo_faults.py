@@ -119,6 +119,16 @@ def test_a_form_that_does_not_verify(site: Site) -> None:
         evidence.check_forms(site)
 
 
+def test_a_hash_that_differs(site: Site) -> None:
+    """An entry with another byte has another hash."""
+    evidence.check_hash(site)
+    package = json.loads((site.home / "proof.json").read_text())
+    package["entry"] = package["entry"].replace("e", "f", 1)
+    (site.home / "proof.json").write_text(json.dumps(package, separators=(",", ":")))
+    with pytest.raises(DemoError, match="not the block hash"):
+        evidence.check_hash(site)
+
+
 def test_a_timestamp_that_does_not_hold(site: Site, told: Told) -> None:
     """OpenSSL must say that it does, in its own words, about these very bytes."""
     commands = re.findall(r"\$ (openssl ts -verify .*)", told.text)

@@ -91,6 +91,13 @@ class Stage:
         self.checks.append(check)
         return said
 
+    def check_pipe(self, text: str) -> str:
+        """As `check`, for programs that the shell joins."""
+        self.plain(f"  $ {text}", "dim")
+        said = self._run(["sh", "-c", text], 0, None, {})
+        self.checks.append(Check(("sh", "-c", text)))
+        return said
+
     def start(self, words: list[str], start: Callable[..., Process], **settings: str) -> Process:
         """Print the command of a server and start it by `start`, with a file for its own words."""
         name = "-".join(Path(word).name for word in words[:3])
