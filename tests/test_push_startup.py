@@ -4,8 +4,11 @@ signature; a mere claim is an alarm.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +82,34 @@ async def test_a_restored_backup_is_refused(
         assert "witness w0 shows" in refused.value.detail and str(seen) in refused.value.detail
         assert "rolled back" in refused.value.detail and "do not remove" in refused.value.detail
         assert ("another root" in refused.value.detail) == (then in (0, 4))
+
+
+async def test_a_command_on_a_restored_backup_signs_nothing_either(
+    directory: Path, tmp_path: Path
+) -> None:
+    """`tlog stream create` commits by itself where no server runs."""
+    witness = Witness(1, verifier(directory))
+    environment = {**os.environ, "TLOG_WITNESS_POLICY": "policy"}
+
+    async def create(stream_id: str) -> tuple[int | None, str]:
+        command = (sys.executable, "-m", "tlog", "stream", "create", str(directory), stream_id)
+        process = await asyncio.create_subprocess_exec(
+            *command, stderr=asyncio.subprocess.PIPE, env=environment
+        )
+        _, said = await process.communicate()
+        return process.returncode, said.decode()
+
+    async with started(witness):
+        await grow(directory, witness, 1)
+        shutil.copytree(directory, tmp_path / "backup")
+        await grow(directory, witness, 1)
+        code, said = await create("acme:prod:good")
+        assert code == 0, said
+        restore(tmp_path / "backup", directory)
+        guard = (directory / "guard").read_bytes()
+        code, said = await create("acme:prod:other")
+        assert (code, "rolled back" in said) == (1, True), said
+    assert (directory / "guard").read_bytes() == guard
 
 
 async def test_a_smaller_root_of_another_history_is_refused_too(

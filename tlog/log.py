@@ -81,12 +81,17 @@ def init_log(directory: Path, origin: str) -> str:
 
 
 def declare_or_open_stream(
-    directory: Path, stream_id: str, *, public: bool, deadline: float
+    directory: Path,
+    stream_id: str,
+    *,
+    public: bool,
+    deadline: float,
+    before: Callable[[Log], None],
 ) -> bool:
     """Open a stream in DIR; beside a running server, declare it and wait for the server to open it.
 
-    `deadline` is of `time.monotonic`. Returns whether the stream is open by then.
-    Raises: Refused (exists, reserved-tenant), InvalidInput.
+    `deadline` is of `time.monotonic`; `before` is called before anything is signed, and may raise. Returns whether the
+    stream is open by then. Raises: Refused (exists, reserved-tenant), InvalidInput.
     """
     try:
         log = Log(directory)
@@ -95,6 +100,7 @@ def declare_or_open_stream(
             raise
         return _declare(directory, stream_id, public=public, deadline=deadline)
     try:
+        before(log)
         log.start()
         log.open_stream(stream_id, public=public)
     finally:

@@ -85,6 +85,19 @@ def open_gateway(log: Log, backoff: tuple[float, float] = (1.0, 60.0)) -> Gatewa
     )
 
 
+def ask_witnesses(log: Log) -> None:
+    """Before a command signs: what do the witnesses show of this log? Raises: CorruptStore, as `Gateway.check`."""
+
+    async def ask() -> None:
+        gateway = open_gateway(log)
+        try:
+            await gateway.check()
+        finally:
+            await gateway.close()
+
+    asyncio.run(ask())
+
+
 async def _open_declared(log: Log) -> None:
     """Open streams that a command declares, within a second."""
     while True:

@@ -179,9 +179,14 @@ def stream_create(directory: Path, stream_id: str, public: bool) -> int:
       tlog stream create ./log acme:prod:credit-decisions
     """
     from tlog.log import declare_or_open_stream
+    from tlog.server import ask_witnesses
 
     opened = declare_or_open_stream(
-        directory, stream_id, public=public, deadline=time.monotonic() + OPEN_SECONDS
+        directory,
+        stream_id,
+        public=public,
+        deadline=time.monotonic() + OPEN_SECONDS,
+        before=ask_witnesses,
     )
     click.echo(f"{'opened' if opened else 'declared, not yet open:'} {stream_id}")
     return 0 if opened else 4
