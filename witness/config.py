@@ -39,7 +39,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     peers: tuple[str, ...] = ()
     #: Seconds between two looks at what was published of our own cosignatures.
     check_interval: float = 60.0
-    #: Seconds that one such look may take, and that the first one may hold up the first cosignature after a start.
+    #: Seconds that one page may take in such a look. Nothing is cosigned after a start until the first look is over.
     check_timeout: float = 5.0
     #: Seconds by which the clock may stand behind the newest cosignature, or have jumped ahead, before signing stops.
     clock_tolerance: float = 60.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ from witness.store import Store
 logger = logging.getLogger(__name__)
 
 _PARALLEL = 16
+#: Pages that one peer may leave unanswered in a round; after those it is asked for no more of them.
+_PATIENCE = 3
 
 
 class Looked(NamedTuple):
@@ -72,19 +75,26 @@ class Lookout:
         gate = asyncio.Semaphore(_PARALLEL)
         pages = self._pages()
 
-        async def one(log: LogRow, prefix: str) -> tuple[bool, int]:
-            async with gate:
-                return await self._look_at(log, prefix)
+        silent: Counter[str] = Counter()
 
-        results = await asyncio.gather(*[one(log, prefix) for log, prefix in pages])
+        async def one(log: LogRow, source: str, prefix: str) -> tuple[bool, int]:
+            async with gate:
+                if silent[source] >= _PATIENCE:
+                    return False, 0
+                answered, held = await self._look_at(log, prefix)
+                silent[source] += not answered
+                return answered, held
+
+        results = await asyncio.gather(*[one(*page) for page in pages])
         failed = sum(not answered for answered, _ in results)
         return Looked(len(pages), failed, sum(held for _, held in results))
 
-    def _pages(self) -> list[tuple[LogRow, str]]:
+    def _pages(self) -> list[tuple[LogRow, str, str]]:
+        """Logs, who is asked about each, and for which page."""
         # Of one that is on hold with its proof, nothing more need be known.
         held = {hold.origin for hold in self._store.all("holds", HoldRow) if hold.note}
         logs = [log for log in self._store.all("logs", LogRow) if log.origin not in held]
-        return [(log, prefix) for log in logs for prefix in _prefixes(log, self._peers)]
+        return [(log, *page) for log in logs for page in _prefixes(log, self._peers)]
 
     async def _look_at(self, log: LogRow, prefix: str) -> tuple[bool, int]:
         """Whether the page could be read, and how many logs it put on hold."""
@@ -125,7 +135,7 @@ async def published(store: Store, origin: str, peers: Iterable[str], timeout: fl
     if log is None:
         raise Refused("unknown-log", f"no log {origin} is known here")
     found = []
-    for prefix in _prefixes(log, peers):
+    for _, prefix in _prefixes(log, peers):
         fetcher = Fetcher(prefix, timeout=timeout)
         try:
             found.append(await asyncio.wait_for(fetcher.checkpoint(), timeout))
@@ -136,9 +146,8 @@ async def published(store: Store, origin: str, peers: Iterable[str], timeout: fl
     return found
 
 
-def _prefixes(log: LogRow, peers: Iterable[str]) -> list[str]:
-    """Where a checkpoint of the log may be found."""
+def _prefixes(log: LogRow, peers: Iterable[str]) -> list[tuple[str, str]]:
+    """Where a checkpoint of the log may be found: at whom, and under which prefix."""
     key = origin_key(log.origin).hex()
-    return [
-        prefix for prefix in (log.url, *(f"{peer.rstrip('/')}/{key}" for peer in peers)) if prefix
-    ]
+    own = [(log.url, log.url)] if log.url else []
+    return [*own, *[(peer, f"{peer.rstrip('/')}/{key}") for peer in peers]]

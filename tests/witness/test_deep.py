@@ -47,6 +47,7 @@ async def test_public_entries(scene: Open) -> None:
         checked = report["checked_since_start"]
         assert checked["entries"] == 275
         assert checked["stream_leaves"] == 275 + 9
+        assert "every entry" in report["how"][-1]
         log.add(PUBLIC, 2)
         report = await one.audited(size(log))
         assert report["checked_since_start"]["entries"] == 277
@@ -58,6 +59,7 @@ async def test_without_it(scene: Open) -> None:
     async with scene(log=log) as one:
         report = await one.audited(size(log))
         assert report["checked_since_start"]["entries"] == 0
+        assert not any("entry" in one for one in report["how"])
 
 
 async def test_a_token_that_comes_later(scene: Open, tmp_path: Path) -> None:

@@ -357,3 +357,25 @@ def test_damaged_rows_are_refused(directory: Path) -> None:
     witness.close()
     with pytest.raises(CorruptStore, match="does not verify"):
         opened(directory, Times())
+
+
+async def test_a_peer_that_is_gone_is_not_asked_for_every_log(
+    directory: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten thousand logs, and a peer that lets each question run out of time: the first look must come to its end."""
+    async with site({}) as url:
+        logs = [WitnessedLog(1, origin=f"l{n}.example.com", seed=n) for n in range(1, 41)]
+        configure(directory, *logs)
+        monkeypatch.setenv("WITNESS_PEERS", f"{url}/peer")
+        served = await serve()
+        asked: list[str] = []
+
+        async def silent(log: LogRow, prefix: str) -> tuple[bool, int]:
+            asked.append(prefix)
+            await asyncio.sleep(0.01)
+            return False, 0
+
+        monkeypatch.setattr(served.service.lookout, "_look_at", silent)
+        looked = await served.service.lookout.look()
+        assert (looked.asked, looked.failed) == (42, 42)
+        assert len(asked) <= 20

@@ -33,6 +33,7 @@ HOW = (
     "every tile of every level was recomputed from the tiles below it",
     f"{second.NAME} built every tile and every root again, from the same tiles",
 )
+HOW_ENTRIES = "every entry of public streams, and of private ones that a token opens: its hash, the chain, that it is valid"
 
 
 async def post_audited(request: web.Request) -> web.StreamResponse:
@@ -72,7 +73,8 @@ async def get_audit(request: web.Request) -> web.StreamResponse:
     report = _crew(request).report(request.match_info["origin"])
     if report is None:
         return plain(404, "no log of that origin is followed here: it is unknown, or it has no URL")
-    return _json({**describe(report), "how": HOW})
+    entries = request.app[SERVICE].witness.config.audit_entries
+    return _json({**describe(report), "how": [*HOW, *([HOW_ENTRIES] if entries else [])]})
 
 
 def _crew(request: web.Request) -> Crew:

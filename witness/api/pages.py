@@ -7,6 +7,7 @@ from aiohttp import web
 
 from witness.api.context import METRICS, SERVICE
 from witness.logbook import listing
+from witness.offload import off_loop
 from witness.version import VERSION
 
 #: Of what fails at the moment; metrics have the number of all.
@@ -27,7 +28,7 @@ async def get_index(request: web.Request) -> web.StreamResponse:
         "POST /add-checkpoint   GET /<SHA-256 of the origin in hex>/checkpoint",
         "",
     ]
-    for one in listing(witness.store):
+    for one in await off_loop(listing, witness.store):
         size = "-" if one.latest is None else str(one.latest.size)
         lines.append(f"{size:>12}  {one.state:6}  {one.log.origin}")
     body = ("\n".join(lines) + "\n").encode()
