@@ -4,6 +4,7 @@ reader to type is typed here, as it stands there, in an empty directory.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -22,6 +23,9 @@ from tests.paths import REPOSITORY
 from tlog.api.routes import ROUTES
 from tlog.cli import cli
 from tlog.config import SETTINGS, Config
+from tlog.core.cosignature import CosignatureSigner
+from tlog.core.note import Signer, parse_vkey
+from tlog.witnesses.policy import load_policy
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 _RUN = re.compile(r"^( *)<!-- run -->\n *```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
@@ -115,6 +119,20 @@ def test_help_teaches(command: str) -> None:
     for parameter in found.params:
         if isinstance(parameter, click.Option):
             assert parameter.help or parameter.show_default, f"{command} {parameter.opts}"
+
+
+def test_the_policy_that_is_shown_is_one(tmp_path: Path) -> None:
+    """With keys in the place of `+<id>+<key>` the log takes it as it stands."""
+    found = re.search(r"^```\n((?:#.*\n)*log .*?)^```$", section("Operating"), re.M | re.S)
+    assert found
+    log = Signer("log.example.com", bytes(32))
+    text = found[1].replace(f"{log.name}+<id>+<key>", log.vkey)
+    for name in re.findall(r" (\S+)\+<id>\+<key>", text):
+        key = CosignatureSigner(name, hashlib.sha256(name.encode()).digest()).vkey
+        text = text.replace(f"{name}+<id>+<key>", key)
+    (tmp_path / "policy").write_text(text)
+    policy = load_policy(tmp_path / "policy", parse_vkey(log.vkey))
+    assert len(policy.witnesses) == 3 and policy.quorum == b"trusted"
 
 
 def test_links_lead_somewhere() -> None:
