@@ -194,7 +194,10 @@ class _Builder:
         elif keyword == b"quorum" and len(arguments) == 1:
             self._quorum(arguments[0])
         else:
-            raise InvalidInput("malformed", "neither a log, witness, group nor quorum line")
+            raise InvalidInput(
+                "malformed",
+                "neither a log, witness, group nor quorum line; a comment has a line of its own",
+            )
 
     def finish(self) -> Policy:
         """Return the policy. Raises InvalidInput."""
