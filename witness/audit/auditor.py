@@ -137,8 +137,7 @@ class Auditor:
         except RuleBroken as error:
             self.signs.seen(signs.name_of(error, self.log.origin), error.detail)
         except InvalidInput as error:
-            ours = error.kind == "state-unusable"
-            self.signs.seen(signs.STATE_UNUSABLE if ours else signs.UNREACHABLE, error.detail)
+            self.signs.seen(_OURS.get(error.kind, signs.UNREACHABLE), error.detail)
         except (Unavailable, Refused) as error:
             since = max(began, self._fetcher.answered)
             self.signs.seen(signs.UNREACHABLE, error.detail, since=since)
@@ -283,6 +282,7 @@ class Auditor:
             self._office.convict(document)
 
 
+_OURS = {"state-unusable": signs.STATE_UNUSABLE, "config": signs.FAILED}
 _OF_READING = (
     signs.UNREACHABLE,
     signs.WITHHELD,

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.5
 _LOOKING = "looking"
+_LOOKS_PER_SECOND = 200
 
 
 class Report(NamedTuple):
@@ -175,7 +176,7 @@ class Crew:
     async def _look(self, auditor: Auditor) -> None:
         """See what the log shows, also while a round takes its time."""
         while True:
-            due = time.monotonic() + self._settings.interval
+            due = self._next()
             try:
                 if await auditor.look():
                     self._wake[auditor.log.origin].set()
@@ -183,6 +184,11 @@ class Crew:
             except Exception as error:
                 self._failed(auditor, error, _LOOKING)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    def _next(self) -> float:
+        """When a log is due again: with very many logs each of them less often."""
+        busy = len(self._auditors) / _LOOKS_PER_SECOND
+        return time.monotonic() + max(self._settings.interval, busy)
 
     def _failed(self, auditor: Auditor, error: Exception, about: str) -> None:
         """One log must not end the audit of the others, nor fill the disk with one fault."""
@@ -194,7 +200,7 @@ class Crew:
     async def _follow(self, auditor: Auditor) -> None:
         wake = self._wake[auditor.log.origin]
         while True:
-            due = time.monotonic() + self._settings.interval
+            due = self._next()
             wake.clear()
             try:
                 await auditor.round()

@@ -11,7 +11,7 @@ garbled         tiles or bundles that it serves are not what it signed
 lie             what it signed cannot be true: a rule of its root log is broken, or an entry is none
 other-kind      its leaves are not stream heads: a log of another kind, which can be cosigned but not audited
 opinions-differ two implementations do not agree on a root: one of them is wrong
-failed          the audit itself failed, by a fault of this program
+failed          the audit itself failed, by a fault of this program or of its settings
 state-unusable  what this auditor remembers of it contradicts itself: its own store is damaged
 """
 
