@@ -135,7 +135,8 @@ def request_for(route: Any) -> tuple[str, str, dict[str, object], object]:
 
 
 def guarded(*who: str) -> Any:
-    routes = [route for route in ROUTES if route.who in who]
+    # The public surface has an answer of its own for strangers: see test_tiles.
+    routes = [route for route in ROUTES if route.who in who and route.path.startswith("/api/")]
     return pytest.mark.parametrize("route", routes, ids=lambda route: route.handler.__name__)
 
 

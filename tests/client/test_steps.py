@@ -20,7 +20,8 @@ from tlog.errors import CorruptStore, InvalidInput, Refused, TlogError, Unavaila
 LOGIN = ["invalid-credentials", "invalid-token"]
 NUMBER = ["producer-gap", "conflict"]
 REFUSED = (
-    "missing-scope foreign-tenant foreign-producer too-many-streams not-found exists erased".split()
+    "missing-scope foreign-tenant foreign-producer too-many-streams not-found exists erased"
+    " anchors-not-accepted".split()
 )
 
 
