@@ -41,7 +41,7 @@ lint: setup ## format, style and types
 test: lint ## lint, then every test with branch coverage; under 15 minutes on two cores
 	@mkdir -p .build
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -rs -n auto --dist worksteal -m "not exhaustive" 2>&1 | tee .build/pytest.log
+	$(BIN)/coverage run -m pytest -rs -n auto --dist worksteal --durations=25 -m "not exhaustive" 2>&1 | tee .build/pytest.log
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --include='$(PROVEN)' --fail-under=100
 	$(BIN)/coverage report --skip-covered --omit='$(PROVEN)' --fail-under=95
