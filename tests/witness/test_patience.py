@@ -18,6 +18,10 @@ from tlog.core.checkpoint import Checkpoint
 from tlog.core.note import sign_note
 from tlog.errors import Refused
 from witness import evidence, judge
+from witness.compare import Answer, Compared, contradiction
+from witness.gossip import Gossip
+from witness.notes import open_signed
+from witness.peers import Peers
 from witness.rows import origin_key
 
 __all__ = ["world"]
@@ -132,3 +136,63 @@ async def test_names_that_no_stream_has(world: World, label: str) -> None:
     body = Checkpoint(origin, 1, bytes(32)).body()
     note = sign_note(body, [world.one.signer.under(origin)])
     assert await world.watch.take([note], "test") == (label == STREAM)
+
+
+async def test_a_head_that_is_known_is_not_compared_again(world: World) -> None:
+    """Nor does one head contradict itself."""
+    note = world.one.note().note
+    await world.hear(note)
+    await world.watch.take([note, note], "test")
+    assert world.watch.waiting() == []
+    signed = open_signed(note, world.store.log)
+    assert signed is not None
+    assert contradiction(signed, signed, []) == Compared(Answer.CONSISTENT)
+
+
+async def test_where_nothing_can_be_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a log without a URL heads wait for ever; it withholds nothing, for nobody asked."""
+    row = world.store.log("log.example.com")
+    assert row is not None
+    with world.store.write() as txn:
+        bare = msgspec.structs.replace(row, url="")
+        world.store.put(txn, "logs", origin_key(row.origin), bare)
+    monkeypatch.setattr(world.watch, "_patience", -1.0)
+    await world.hear(world.one.note("", 4).note)
+    await world.hear(world.one.note("", 9).note)
+    assert (world.kinds(), len(world.watch.waiting())) == ([], 1)
+
+
+async def test_a_fork_is_not_borne_out(world: World) -> None:
+    """A log that serves one of its faces has not settled anything."""
+    await world.hear(world.one.note().note)
+    await world.hear(branch(world.one, 4, 10).note().note)
+    (row,) = world.watch.evidence.all()
+    for head in row.heads:
+        world.watch.evidence.borne_out("log.example.com", head)
+    assert [one.resolved for one in world.watch.evidence.all()] == [0]
+
+
+async def test_a_decision_about_what_was_withheld(world: World) -> None:
+    """Nothing was forked, so nothing that was heard is forgotten."""
+    await world.hear(world.one.note("", 6).note)
+    world.log.silent.add("one")
+    await world.hear(world.one.note().note)
+    world.watch.evidence.resolve("log.example.com", "an outage")
+    kept = world.watch.notes.newest("log.example.com")
+    assert kept is not None and kept.size == 6
+
+
+async def test_what_is_told_again_at_a_start(world: World) -> None:
+    """Forks that nobody has decided about, and no others."""
+    await world.hear(world.one.note().note)
+    await world.hear(branch(world.one, 4, 10).note().note)
+    for resolved, told in ((False, 2), (True, 2)):
+        if resolved:
+            world.watch.evidence.resolve("log.example.com", "why")
+        gossip = Gossip(world.watch, Peers([], 1.0), interval=3600.0)
+        task = asyncio.create_task(gossip.run())
+        while not gossip.rounds:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.wait({task})
+        assert world.alarms.counts["fork"] == told
