@@ -12,7 +12,7 @@ from tests.monitor.made import made
 from tests.witness.scene import LABEL, Open, scene
 from tlog.core.checkpoint import Checkpoint
 from tlog.core.fork import verify_fork
-from tlog.core.note import parse_vkey
+from tlog.core.note import parse_vkey, sign_note
 from tlog.core.root_log import StreamHead
 from witness.audit import auditor, signs
 from witness.doubt import hold_all
@@ -97,3 +97,25 @@ async def test_heads_in_memory(scene: Open, monkeypatch: pytest.MonkeyPatch) -> 
         evidence = one.served.service.gossip.watch.evidence
         await one.seen(lambda: bool(evidence.all()))
         assert verify_fork(evidence.all()[0].document, parse_vkey(SIGNER.vkey)).rule == "growth"
+
+
+async def test_a_checkpoint_of_another_log(scene: Open) -> None:
+    """Its key signed it, but it is none of this log: it is not gone by."""
+    async with scene() as one:
+        await one.audited(7)
+        body = Checkpoint("log.example.org", 9, bytes(32)).body()
+        one.log.lies["checkpoint"] = sign_note(body, [SIGNER])
+        await one.trouble(signs.UNSIGNED)
+        await one.looks(2)
+        assert [sign["name"] for sign in (await one.report())["trouble"]] == [signs.UNSIGNED]
+
+
+async def test_news_is_told_once(scene: Open) -> None:
+    """Gossip is not given the same note with every look."""
+    async with scene() as one:
+        await one.audited(7)
+        watch = one.served.service.gossip.watch
+        await one.seen(lambda: watch.looked_at > 0)
+        heard = watch.looked_at
+        await one.looks(5)
+        assert watch.looked_at == heard

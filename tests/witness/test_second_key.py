@@ -116,3 +116,25 @@ def test_a_write_that_fails_anywhere_ends_the_process(directory: Path, zygote: Z
         with contextlib.suppress(OSError, http.client.HTTPException):
             server.call("POST", "/gossip", json.dumps({"version": 1, "notes": notes}).encode())
         assert server.stop(0) == 70
+
+
+async def test_its_time_only_goes_forward(scene: Open) -> None:
+    """A clock that is a little behind gives the time of the line before; one that is wrong, none."""
+    async with scene() as one:
+        await one.audited(7)
+        before = one.auditor.state.row.time
+        clock = one.served.witness.clock
+        clock.now = lambda: before - 30
+        one.log.append(LABEL, b"8")
+        await one.audited(one.show())
+        assert one.auditor.state.row.time == before
+        clock.now = lambda: before - 100
+
+        async def known(head: Head) -> bool:
+            return True
+
+        one.auditor._cosigned = known
+        one.log.append(LABEL, b"9")
+        one.show()
+        await one.rounds(3)
+        assert one.auditor.state.row.audited == 8
