@@ -229,3 +229,54 @@ def test_witnesses_that_do_not_gossip(deaf: Site, monkeypatch: Patch, capsys: Ca
     assert "Caught" not in capsys.readouterr().out
     with pytest.raises(DemoError, match="has not frozen the log"):
         faces.show_frozen(deaf, servers)
+
+
+def test_a_page_that_is_not_there(site: Site) -> None:
+    """Nobody answers, or with another status: both are said with the address."""
+    with pytest.raises(DemoError, match=r"GET http://127\.0\.0\.1:\d+/checkpoint: "):
+        outside.cosigned_head(site)
+
+
+def test_a_witness_that_shows_what_it_did_not_sign(site: Site, monkeypatch: Patch) -> None:
+    """A head with the log's line alone, or of another log, is not what a witness saw."""
+    note = json.loads((site.home / "proof.json").read_text())["root"]["checkpoint"]
+    size = int(note.splitlines()[1])
+    pages = {"whole": note, "alone": note.partition("— regulator")[0], "other": f"x{note}"}
+    for name, page in pages.items():
+        monkeypatch.setattr(site.stage, "get", lambda *_, page=page, **__: page.encode())
+        if name == "whole":
+            assert outside.seen_by(site, "regulator") == size
+            continue
+        with pytest.raises(DemoError, match="did not cosign"):
+            outside.seen_by(site, "regulator")
+
+
+@pytest.mark.parametrize("end", [(2, "witness patients.example/witness"), (1, "out of memory")])
+def test_a_start_that_is_refused_for_another_reason(
+    site: Site, monkeypatch: Patch, end: tuple[int, str]
+) -> None:
+    """The refusal that is shown is that of a store which a witness contradicts, and no other."""
+
+    class Refusing:
+        def refused(self) -> tuple[int, str]:
+            return end
+
+    monkeypatch.setattr(site, "serve", lambda *_: Refusing())
+    with pytest.raises(DemoError, match="did not name the witness"):
+        faces.show_refused_start(site, {"regulator": site.home}, {})
+
+
+def test_an_independent_verifier_that_is_not_there_or_not_sure(
+    site: Site, monkeypatch: Patch, tmp_path: Path, capsys: Capture
+) -> None:
+    """Outside of a checkout it is said that it is missing; where it does not say VERIFIED, it ends the demo."""
+    monkeypatch.setattr(evidence, "four_verdicts", lambda *_: None)
+    monkeypatch.setattr(stage, "CHECKOUT", tmp_path / "elsewhere")
+    evidence.check_forms(site)
+    assert "there is none here" in capsys.readouterr().out
+
+    script = tmp_path / "elsewhere" / stage.INDEPENDENT
+    script.parent.mkdir(parents=True)
+    script.write_text("print('VERIFIED, perhaps')")
+    with pytest.raises(DemoError, match="did not say VERIFIED"):
+        evidence.check_forms(site)
