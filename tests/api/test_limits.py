@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from tests.api.deployment import EVENT, STREAM, Answer, Keys, Site, serve
 from tlog.api.context import GATE
 from tlog.api.limits import Buckets, Slices, StreamQuota, Turnstile, neighbourhood
+from tlog.core.strict_json import loads
 from tlog.errors import Refused, Unavailable
 
 
@@ -263,6 +266,47 @@ async def test_strangers_cannot_take_the_turns_of_tenants(site: Site) -> None:
         mine = await site.get("/proof/inclusion", token, stream_id=STREAM, hash=missing)
         assert (mine.status, mine.kind) == (404, "not-found")
     assert {answer.status for answer in await asyncio.gather(*search)} == {404, 503}
+
+
+@pytest.mark.parametrize("way", ["event", "array", "lines", "attest"])
+async def test_a_fault_at_the_end_of_a_long_body_holds_up_nobody(
+    site: Site, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """To say where the fault is takes seconds per MiB: it is done beside the event loop, one at a time."""
+    begun, end = threading.Event(), threading.Event()
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        begun.set()
+        assert end.wait(10)
+        return loads(*arguments, **more)
+
+    monkeypatch.setattr("tlog.api.context.loads", slow)
+    bad = b"[" + b"0," * 3000 + b"NaN]"
+    token = await site.token()
+    path, credential, media = {
+        "event": ("/events", token, "application/json"),
+        "array": ("/events/batch", token, "application/json"),
+        "lines": ("/events/batch", token, "application/x-ndjson"),
+        "attest": ("/attest", site.keys.both, "application/json"),
+    }[way]
+    headers = {"Content-Type": media}
+    judged = asyncio.create_task(
+        site.call("POST", "/api/v1" + path, credential, data=bad, headers=headers)
+    )
+    assert await asyncio.get_running_loop().run_in_executor(None, begun.wait, 10)
+    await site.record()
+    assert not judged.done()
+    end.set()
+    assert (await judged).kind == "invalid-json"
+
+
+async def test_an_anchor_of_a_million_parts_is_not_looked_at(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tlog.api.context.attempt", None)
+    for body in (b'{"chain":[' + b"0," * 2000 + b"NaN]}", b"[" * 2000, b'{"a":' * 2000):
+        answer = await site.call("POST", "/api/v1/anchors", data=body)
+        assert (answer.status, answer.kind) == (422, "invalid-value")
 
 
 async def test_streams_that_one_may_not_see_hold_up_nobody(

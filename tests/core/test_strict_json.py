@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from tests.core.json_values import EDGES, Nasty
 from tests.paths import VECTORS
 from tlog.core.canonical import MAX_INTEGER, canonical
-from tlog.core.strict_json import _nesting_exceeds, _Scanner, is_canonical, loads
+from tlog.core.strict_json import (
+    DOUBT,
+    _nesting_exceeds,
+    _Scanner,
+    attempt,
+    is_canonical,
+    loads,
+)
 from tlog.errors import InvalidInput
 
 SUITE = sorted((VECTORS / "jsontestsuite").glob("*.json"))
@@ -396,3 +403,10 @@ def test_both_paths_agree_on_every_edge() -> None:
 @given(st.binary(max_size=40) | st.text('{}[]:,"\\u003aA-0.e1', max_size=30).map(str.encode))
 def test_any_bytes(raw: bytes) -> None:
     assert outcome(raw) == exact(raw)
+
+
+def test_what_the_fast_way_doubts_is_for_the_judge() -> None:
+    for text in (b'{"a":1}', b"[]", b'"x"'):
+        assert attempt(text) == loads(text)
+    for text in (b"[NaN]", b'{"a":1,"a":1}', b"[" * 40, b"1e400", b"\xff"):
+        assert attempt(text) is DOUBT

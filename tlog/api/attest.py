@@ -12,7 +12,6 @@ from tlog.api.answers import LogTime, Natural
 from tlog.api.context import GATE, LOG, answer, own_stream, parse_request
 from tlog.api.query import refuse_query
 from tlog.core.ids import NAME_PATTERN
-from tlog.core.strict_json import loads
 from tlog.core.times import format_ms
 from tlog.core.wire import hash_text, parse_hash_text
 from tlog.errors import InvalidInput, Refused
@@ -96,7 +95,9 @@ async def attest(request: web.Request) -> web.Response:
     log, gate = request.app[LOG], request.app[GATE]
     key = gate.key(request)
     refuse_query(request)
-    asked = parse_request(loads(await gate.body(request, limit=_MAX_BODY)), AttestRequest)
+    asked = parse_request(
+        await gate.decode(await gate.body(request, limit=_MAX_BODY)), AttestRequest
+    )
     if asked.tenant_id != key.tenant:
         raise Refused("foreign-tenant", "this key belongs to another tenant", "/tenant_id")
     producer, code_hash = _producer(asked), _code_hash(asked)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,6 +12,7 @@ from aiohttp import web
 from tlog.api.body import JSON, read_body
 from tlog.api.limits import Buckets, StreamQuota, Turnstile, neighbourhood
 from tlog.core.ids import parse_stream_id
+from tlog.core.strict_json import DOUBT, attempt, loads
 from tlog.errors import InvalidInput, Refused
 from tlog.events.diagnose import raise_fault
 from tlog.log import Log
@@ -22,6 +25,7 @@ LOG: web.AppKey[Log] = web.AppKey("log", Log)
 # Long reads that may wait for the one that is running.
 _LONG_READS_WAITING = 16
 _PUBLIC_READS_WAITING = 4
+_JUDGED_AT_ONCE = 4096  # bytes of doubtful JSON: some milliseconds
 # Anchors that may be delivered per second, each some milliseconds of verifying, and how many at once: by all strangers
 # together, and from one network, so that one does not use up what is there for all.
 _ANCHORS, _ANCHORS_AT_ONCE = 20.0, 80
@@ -44,6 +48,7 @@ class Gate:
         self.long_reads = Turnstile(_LONG_READS_WAITING)
         self.public_reads = Turnstile(_PUBLIC_READS_WAITING)
         self.anchor_checks = Turnstile(_ANCHORS_AT_ONCE)
+        self._judgements = Turnstile(_LONG_READS_WAITING)
 
     def key(self, request: web.Request) -> ApiKey:
         """The API key of a request. Raises: Refused (invalid-credentials), Unavailable (rate-limited)."""
@@ -78,6 +83,21 @@ class Gate:
         """
         self._anchors_each.take(neighbourhood(request.remote), 1)
         self._anchors.take("", 1)
+
+    async def decode(self, body: bytes, pointer: str = "") -> Any:
+        """The value of JSON text; `pointer` is where it stands. HOT.
+
+        Raises: InvalidInput, as `strict_json.loads`; Unavailable (busy).
+        """
+        value = attempt(body)
+        if value is not DOUBT:
+            return value
+        judge = partial(loads, body, pointer_prefix=pointer)
+        if len(body) <= _JUDGED_AT_ONCE:
+            return judge()
+        # To say what is wrong with it takes seconds per MiB.
+        async with self._judgements.turn():
+            return await asyncio.get_running_loop().run_in_executor(None, judge)
 
     async def body(
         self, request: web.Request, *media_types: str, limit: int | None = None

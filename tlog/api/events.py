@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -16,7 +15,6 @@ from tlog.api.body import JSON, NDJSON, media_type
 from tlog.api.context import GATE, LOG, Gate, json_response, own_stream
 from tlog.api.query import refuse_query
 from tlog.api.receipts import batch_answer, single_answer
-from tlog.core.strict_json import loads
 from tlog.errors import InvalidInput, Refused
 from tlog.events.submission import Submission, parse_event
 from tlog.log import Log
@@ -99,7 +97,7 @@ async def post_event(request: web.Request) -> web.Response:
     session = gate.session(request, "ingest")
     refuse_query(request)
     digest = _request_digest(request, session)
-    value = loads(await gate.body(request))
+    value = await gate.decode(await gate.body(request))
     gate.events(session, 1)
     intake = Intake(log, gate, session, keyed=digest is not None)
     intake.add(value, "")
@@ -120,7 +118,7 @@ async def post_batch(request: web.Request) -> web.Response:
     body = await gate.body(request, JSON, NDJSON)
     limit = log.config.max_batch
     by_lines = media_type(request.headers["Content-Type"]) == NDJSON
-    values, decode = _lines(body) if by_lines else _array(body)
+    values = _lines(body) if by_lines else _array(await gate.decode(body))
     if not 0 < len(values) <= limit:
         kind = "too-many-events" if values else "empty-batch"
         raise InvalidInput(kind, f"a batch has 1 to {limit} events")
@@ -128,7 +126,8 @@ async def post_batch(request: web.Request) -> web.Response:
     intake = Intake(log, gate, session, keyed=digest is not None)
     for start in range(0, len(values), _SLICE):
         for at, value in enumerate(values[start : start + _SLICE], start):
-            intake.add(decode(value, f"/{at}"), f"/{at}")
+            pointer = f"/{at}"
+            intake.add(await gate.decode(value, pointer) if by_lines else value, pointer)
         await asyncio.sleep(0)
     events: list[Prepared] = []
     for start in range(0, len(values), _SLICE):
@@ -149,22 +148,18 @@ def _answer(body: bytes, *, new: bool, minimal: bool) -> web.Response:
     return response
 
 
-Values = tuple[list[Any], Callable[[Any, str], Any]]
-
-
-def _array(body: bytes) -> Values:
-    values = loads(body)
+def _array(values: Any) -> list[Any]:
     if not isinstance(values, list):
         raise InvalidInput("wrong-type", "a batch is a JSON array of events", "")
-    return values, lambda value, at: value
+    return values
 
 
-def _lines(body: bytes) -> Values:
+def _lines(body: bytes) -> list[bytes]:
     # Decoded one by one, after they have been counted: a body of 16 MiB holds millions of short lines.
     lines = body.split(b"\n")
     if lines[-1] == b"":
         lines.pop()
-    return lines, lambda line, at: loads(line, pointer_prefix=at)
+    return lines
 
 
 def _minimal(request: web.Request) -> bool:

@@ -71,7 +71,7 @@ class Route(NamedTuple):
 
 
 EVENT = (SyenEvent, AuditalEvent)
-WRITE = ("too-many-streams", "disk-full", "overloaded", "stopping", "unknown-outcome", "clock")
+WRITE = ("too-many-streams", "disk-full", "overloaded", "stopping", "unknown-outcome", "clock", "busy")
 EVENT_PROBLEMS = (
     *WRITE,
     "not-found",
