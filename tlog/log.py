@@ -81,12 +81,7 @@ def init_log(directory: Path, origin: str) -> str:
 
 
 def declare_or_open_stream(
-    directory: Path,
-    stream_id: str,
-    *,
-    public: bool,
-    deadline: float,
-    before: Callable[[Log], None],
+    directory: Path, stream_id: str, *, public: bool, deadline: float, before: Callable[[Log], None]
 ) -> bool:
     """Open a stream in DIR; beside a running server, declare it and wait for the server to open it.
 

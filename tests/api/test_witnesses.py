@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.api.deployment import Keys, Site, serve
+from tests.api.deployment import EVENT, Keys, Site, serve
 from tests.witness_zoo import Witness, answering, started, write_policy
 from tests.witnessed_site import NOBODY, until, verifier
 from tlog.api.health_answers import Health
@@ -123,6 +123,9 @@ async def test_a_proof_waits_for_the_quorum(
         monkeypatch.setattr("tlog.api.proof._WAIT_SECONDS", 0.1)
         refused = await site.get(path, token, wait="witnessed")
         assert (refused.status, refused.kind) == (503, "not-published")
+        # The quorum will come for a later root than the first one published.
+        later = (await site.record({**EVENT, "event_type": "later"}))["event_id"]
+        assert (await site.get(f"/proof/{later}", token, wait="published")).status == 200
         monkeypatch.setattr("tlog.api.proof._WAIT_SECONDS", 10.0)
         waiting = asyncio.create_task(site.get(path, token, wait="witnessed"))
         await late.start(late.port)
@@ -133,6 +136,8 @@ async def test_a_proof_waits_for_the_quorum(
         assert answer.status == 200
         verified = verify_package(answer.json(), site.verifier, site.log.policy)
         assert verified.proven_at is not None
+        sizes = [one.json()["root"]["tree_size"] for one in (published, answer)]
+        assert sizes[0] < sizes[1]
 
 
 async def test_without_a_policy_nobody_waits(site: Site) -> None:

@@ -71,7 +71,15 @@ class Route(NamedTuple):
 
 
 EVENT = (SyenEvent, AuditalEvent)
-WRITE = ("too-many-streams", "disk-full", "overloaded", "stopping", "unknown-outcome", "clock", "busy")
+WRITE = (
+    "too-many-streams",
+    "disk-full",
+    "overloaded",
+    "stopping",
+    "unknown-outcome",
+    "clock",
+    "busy",
+)
 EVENT_PROBLEMS = (
     *WRITE,
     "not-found",
