@@ -27,25 +27,7 @@ def single_answer(log: Log, outcome: Outcome, *, minimal: bool) -> bytes:
     committed = outcome.committed
     if committed is None:
         raise AssertionError("tlog: a placed event without a commit")
-    if outcome.path is None:
-        return _placed(log, event, committed, minimal=minimal)
-    head = committed.heads[event.stream]
-    return receipt_json(
-        event_id=event.event_id,
-        stream_id=log.source.rows[event.stream].stream_id,
-        index=event.index,
-        timestamp=format_ms(committed.ms),
-        block_hash=event.block_hash,
-        previous_hash=event.previous_hash,
-        leaf=event.leaf,
-        velocity_flag=event.velocity_flag,
-        replayed=False,
-        entry=event.entry,
-        salt=event.salt,
-        origin=head.checkpoint.origin,
-        inclusion=(head.checkpoint.size, outcome.path),
-        root=(head.leaf_index, committed.root.size, head.path, committed.note),
-    )
+    return _placed(log, event, committed, minimal=minimal, path=outcome.path)
 
 
 async def batch_answer(log: Log, outcome: Outcome, *, minimal: bool) -> bytes:
@@ -78,7 +60,16 @@ def _head(committed: Committed, number: int) -> tuple[Checkpoint, Place]:
     return head.checkpoint, (head.leaf_index, committed.root.size, head.path, committed.note)
 
 
-def _placed(log: Log, event: Placed, committed: Committed, *, minimal: bool) -> bytes:
+def _placed(
+    log: Log,
+    event: Placed,
+    committed: Committed,
+    *,
+    minimal: bool,
+    path: list[Hash] | None = None,
+) -> bytes:
+    """The receipt of a new event; with its `path`, the head that it leads to and that one's place."""
+    head, place = (None, None) if path is None else _head(committed, event.stream)
     return receipt_json(
         event_id=event.event_id,
         stream_id=log.source.rows[event.stream].stream_id,
@@ -91,6 +82,9 @@ def _placed(log: Log, event: Placed, committed: Committed, *, minimal: bool) -> 
         replayed=False,
         entry=None if minimal else event.entry,
         salt=None if minimal else event.salt,
+        origin=None if head is None else head.origin,
+        inclusion=None if head is None or path is None else (head.size, path),
+        root=place,
     )
 
 
