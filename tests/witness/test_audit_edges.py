@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tlog.core.checkpoint import Checkpoint
 from tlog.core.fork import verify_fork
 from tlog.core.note import parse_vkey, sign_note
 from tlog.core.root_log import StreamHead
-from witness.audit import auditor, signs
+from witness.audit import auditor, second, signs
 from witness.doubt import hold_all
 from witness.rows import origin_key
 
@@ -119,3 +120,21 @@ async def test_news_is_told_once(scene: Open) -> None:
         heard = watch.looked_at
         await one.looks(5)
         assert watch.looked_at == heard
+
+
+async def test_opinions_on_one_tile(scene: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full tile is a tree of its own to the other implementation, and it must agree on each."""
+    theirs = second.root_of
+
+    def wrong(digests: Sequence[bytes]) -> bytes:
+        return bytes(32) if len(digests) == 256 else theirs(digests)
+
+    async with scene() as one:
+        await one.audited(7)
+        monkeypatch.setattr(second, "root_of", wrong)
+        one.log.append(LABEL, *[b"%d" % number for number in range(300)])
+        one.show()
+        told = await one.trouble(signs.OPINIONS_DIFFER)
+        assert "tile 0/0" in told["detail"]
+        monkeypatch.setattr(second, "root_of", theirs)
+        await one.audited(8)

@@ -27,8 +27,8 @@ from tlog.core.cosignature import CosignatureSigner
 from tlog.core.note import parse_vkey
 from tlog.errors import CorruptStore, InvalidInput, Refused, VerificationError
 from witness.cosigner import Cosigned, known_log
-from witness.doubt import own_cosignature, resume
-from witness.guard import Guard
+from witness.doubt import hold_all, own_cosignature, resume
+from witness.guard import Guard, GuardState
 from witness.lookout import Looked, published
 from witness.rows import HoldRow, LatestRow, LogRow, origin_key
 from witness.setup import STORE
@@ -379,3 +379,23 @@ async def test_a_peer_that_is_gone_is_not_asked_for_every_log(
         looked = await served.service.lookout.look()
         assert (looked.asked, looked.failed) == (42, 42)
         assert len(asked) <= 20
+
+
+def test_what_a_hold_remembers(directory: Path) -> None:
+    """The largest cosignature that was shown, whatever is shown after it; and no number of a commit is used twice."""
+    witness = opened(directory)
+    store, number = witness.store, witness.store.commit
+    notes = {size: LatestRow(ORIGIN, size, LOG.root(size), NOW, LOG.note(size)) for size in (9, 12)}
+    for size in (12, 9):
+        hold_all(store, "a test", NOW, notes[size])
+    with store.read() as txn:
+        hold = store.hold(txn, ORIGIN)
+        assert hold is not None
+        assert (hold.size, hold.note) == (12, LOG.note(12))
+        before = number(txn)
+    witness.guard.advance(GuardState(before.number + 5, bytes(32)))
+    witness.close()
+    witness = opened(directory)
+    with witness.store.read() as txn:
+        assert witness.store.commit(txn).number == before.number + 6
+    witness.close()

@@ -73,9 +73,10 @@ async def test_a_mark_that_comes_while_it_reads(scene: Open, mark: str) -> None:
     async with scene() as one:
         await one.audited(7)
         store, auditor = one.served.witness.store, one.auditor
-        cosigned = auditor._cosigned
+        cosigned, marked = auditor._cosigned, []
 
         async def late(head: Head) -> bool:
+            marked.append(head)
             done = await cosigned(head)
             if mark == "frozen":
                 store.freeze(ORIGIN, "a test", 1)
@@ -86,7 +87,8 @@ async def test_a_mark_that_comes_while_it_reads(scene: Open, mark: str) -> None:
         auditor._cosigned = late
         one.log.append(LABEL, b"new")
         one.show()
-        await one.rounds(3)
+        await one.seen(lambda: bool(marked))
+        await one.rounds(2)
         assert (await one.report())["audited"]["size"] == 7
 
 
