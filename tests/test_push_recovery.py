@@ -236,6 +236,30 @@ async def test_a_key_that_never_signs_does_not_slow_down_the_other_of_its_servic
             assert second.outcomes["ok"] == first.outcomes["ok"] >= 3
 
 
+async def test_what_was_published_while_a_service_signed_in_part_is_not_left_behind(
+    directory: Path,
+) -> None:
+    log = verifier(directory)
+    good, silent = Witness(1, log), Witness(2, log)
+    answer = asyncio.Event()
+
+    async def held(self: Witness, request: web.Request, body: bytes) -> web.StreamResponse:
+        await answer.wait()
+        return await honest(self, request, body)
+
+    good.reply = held
+    async with started(good):
+        silent.url = good.url
+        async with served(
+            directory, [good, silent], backoff=(3600.0, 3600.0), witness_timeout=20.0
+        ) as site:
+            await until(lambda: good.requests)
+            size = await site.append()
+            await until(lambda: (site.log.publication.newest or (0,))[0] == size)
+            answer.set()
+            await site.shown(size, 1)
+
+
 async def test_what_health_shows_of_a_fault_is_not_the_path_to_the_witness() -> None:
     """A submission prefix may be a secret between a log and its witness; health is for everybody."""
 
