@@ -321,7 +321,8 @@ async def test_revocation_lists_are_kept(lied: tuple[Lab, Liar]) -> None:
     assert len(row.crls) in (3, 4)
     day = await lab.site.get(f"/anchor/{day_of(row.gen_ms)}", await lab.site.token())
     (found,) = day.json()["timestamps"]
-    assert [b64decode(one) for one in found["crls"]] == list(row.crls)
+    # What stands there twice, the log keeps once.
+    assert [b64decode(one) for one in found["crls"]] == list(dict.fromkeys(row.crls))
 
 
 async def test_it_is_tried_again_later_and_later(lied: tuple[Lab, Liar]) -> None:
