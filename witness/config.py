@@ -65,7 +65,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: signed, before that is an alarm.
     audit_patience: float = 30.0
     #: Seconds without a checkpoint from a log that sent some before, after which it counts as showing nothing new.
-    audit_heartbeat: float = 90.0
+    audit_heartbeat: float = 75.0
     #: Whether the audit reads entries too, where it may: re-hashed, in a chain, each valid by itself.
     audit_entries: bool = False
     #: File with a line `<log origin> <token>` for each log of which private streams are read too; empty: none.
