@@ -21,7 +21,6 @@ from tlog.store import layout
 
 SIGNERS = [CosignatureSigner(f"w{n}.example.org", bytes([n]) * 32) for n in (1, 2, 3)]
 URL = "http://127.0.0.1:9"
-NOW = int(time.time())
 
 
 def write_policy(directory: Path, quorum: str = "group q 2 w1 w2 w3\nquorum q\n") -> None:
@@ -60,14 +59,18 @@ def until(condition: object, seconds: float = 10.0) -> None:
         time.sleep(0.005)
 
 
-def cosign(log: Log, witness: int, seconds: int = NOW) -> VerifiedSignature:
+def now() -> int:
+    return int(time.time())
+
+
+def cosign(log: Log, witness: int, seconds: int | None = None) -> VerifiedSignature:
     """Let a witness cosign the newest published root."""
     publication = log.publication
     assert publication.newest is not None
     size, note = publication.newest
     text = note[: note.rindex(b"\n\n") + 1]
     signer = SIGNERS[witness]
-    line = signer.sign_line(text, seconds)
+    line = signer.sign_line(text, now() if seconds is None else seconds)
     opened = open_note(text + b"\n" + line, [parse_vkey(signer.vkey)])
     publication.cosigned(size, publication.keepers[witness], opened.signatures[0])
     return opened.signatures[0]
@@ -140,18 +143,19 @@ def test_the_store_keeps_the_first_cosignature_and_the_newest_is_shown(logs: Log
     log.start()
     until(lambda: log.sequencer.published is not None)
     size = log.sequencer.head.root.size
-    cosign(log, 0, NOW)
-    cosign(log, 1, NOW)
-    cosign(log, 0, NOW + 60)
-    cosign(log, 0, NOW + 30)  # an older answer that comes in late changes nothing
+    first = now()
+    cosign(log, 0, first)
+    cosign(log, 1, first)
+    cosign(log, 0, first + 60)
+    cosign(log, 0, first + 30)  # an older answer that comes in late changes nothing
     shown = opened(log, log.publication.checkpoint)
-    assert shown.signatures[1].timestamp == NOW + 60
+    assert shown.signatures[1].timestamp == first + 60
     until(lambda: len(names(log, log.reader.published(size - 1)[1])) == 3)  # type: ignore[index]
     stored = log.reader.published(size - 1)
     assert stored is not None
-    assert opened(log, stored[1]).signatures[1].timestamp == NOW
+    assert opened(log, stored[1]).signatures[1].timestamp == first
     assert log.policy is not None
-    assert log.policy.quorum_time(opened(log, stored[1])) == NOW
+    assert log.policy.quorum_time(opened(log, stored[1])) == first
     # Published again while idle: the cosignatures stay.
     time.sleep(0.5)
     assert log.reader.published(size - 1) == stored
@@ -263,7 +267,7 @@ def test_the_end_of_a_long_outage_is_found_in_few_steps(
     log = logs.open()
     plain = log.sequencer.head.note
     text = plain[: plain.rindex(b"\n\n") + 1]
-    cosigned = plain + b"".join(SIGNERS[n].sign_line(text, NOW) for n in (0, 2))
+    cosigned = plain + b"".join(SIGNERS[n].sign_line(text, now()) for n in (0, 2))
     first, last = 9000, 9100
     with log.store.env.begin(write=True) as txn:
         for size in range(10, last + young):
@@ -327,7 +331,7 @@ def test_a_witness_that_left_the_policy_is_shown_no_more_but_not_forgotten(logs:
     log.start()
     text = (log.publication.newest or (0, b""))[1]
     body = text[: text.rindex(b"\n\n") + 1]
-    line = SIGNERS[1].sign_line(body, NOW)
+    line = SIGNERS[1].sign_line(body, now())
     signature = open_note(body + b"\n" + line, [parse_vkey(SIGNERS[1].vkey)]).signatures[0]
     log.publication.cosigned(size, log.publication.keepers[0], signature)
     assert names(log, log.publication.checkpoint) == [ORIGIN, "w2.example.org"]
@@ -415,12 +419,12 @@ def test_a_stored_note_is_believed_line_by_line(logs: Logs) -> None:
     log = logs.open()
     assert log.policy is not None
     head = log.sequencer.head
-    lines = [signer.sign_line(head.root.body(), NOW) for signer in SIGNERS]
+    lines = [signer.sign_line(head.root.body(), now()) for signer in SIGNERS]
     assert published.has_quorum(head.note + lines[0] + lines[2], log.policy)
     assert not published.has_quorum(head.note + lines[0], log.policy)
-    impostor = CosignatureSigner("w2.example.org", bytes(32)).sign_line(head.root.body(), NOW)
+    impostor = CosignatureSigner("w2.example.org", bytes(32)).sign_line(head.root.body(), now())
     assert not published.has_quorum(head.note + lines[0] + impostor, log.policy)
-    other = SIGNERS[1].sign_line(b"log.example.com\n9\n", NOW)
+    other = SIGNERS[1].sign_line(b"log.example.com\n9\n", now())
     with pytest.raises(CorruptStore, match="does not verify"):
         published.has_quorum(head.note + lines[0] + other, log.policy)
     log.close()

@@ -106,7 +106,8 @@ def test_entries_are_caught_up_when_a_key_comes(call: Call, served: Served, read
 
 def test_a_token_alone(call: Call, served: Served, reader: str) -> None:
     """It finds a private stream by its id, by looking into those that it opens."""
-    body = {"tenant_id": "acme", "agent_id": "auditor", "agent_code_hash": "a" * 64}
+    agent = {"tenant_id": "acme", "agent_id": "auditor", "agent_code_hash": "a" * 64}
+    body = {**agent, "stream_id": STREAM}
     headers = {"Authorization": f"Bearer {reader}", "Content-Type": "application/json"}
     request = Request(f"{served.url}/api/v1/attest", json.dumps(body).encode(), headers)
     with urlopen(request) as session:
