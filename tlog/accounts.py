@@ -188,7 +188,7 @@ class Accounts:
         if match is None:
             raise Refused("invalid-credentials", "the API key is not valid")
         # An unknown id takes the same steps, against a hash that no secret has.
-        found = self._keys.get(match[1])
+        found = self._key_row(match[1])
         expected = self._dummy if found is None else found.secret_hash
         right = hmac.compare_digest(_digest(match[2]), expected)
         if not right or found is None or found.key.revoked_ms is not None:
@@ -242,7 +242,7 @@ class Accounts:
     def _open_token(self, token: str) -> Session:
         claims = self._tokens.read(token)
         with self._lock:
-            row = self._keys.get(claims.key_id)
+            row = self._key_row(claims.key_id)
             ended = row is None or row.key.revoked_ms is not None
             if row is None or ended or claims.session_id in self._revoked:
                 raise Refused("invalid-token", "the token has been revoked")
@@ -254,8 +254,16 @@ class Accounts:
 
     # ---- rows ----------------------------------------------------------------------------------
 
-    def _look(self) -> None:
-        if monotonic() < self._look_at:
+    def _key_row(self, key_id: str) -> _KeyRow | None:
+        """A key's row; one that a command made a moment ago is valid at once."""
+        found = self._keys.get(key_id)
+        if found is None:
+            self._look(now=True)
+            found = self._keys.get(key_id)
+        return found
+
+    def _look(self, *, now: bool = False) -> None:
+        if monotonic() < self._look_at and not now:
             return
         with self._lock:
             if self._rows.changed() or self._stale:
