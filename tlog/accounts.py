@@ -36,6 +36,7 @@ from tlog.tokens import (
     MAX_TOKEN_LIFETIME_MS,
     TOKEN_LIFETIME_MS,
     ApiKey,
+    KeyRow,
     Session,
     Tokens,
     base32,
@@ -55,17 +56,8 @@ _KEY_ID = re.compile(r"[a-z2-7]{10}")
 _SESSION_ID = re.compile(r"ses_[a-z2-7]{26}")
 _MAC_BYTES = 16
 
-
-class _KeyRow(msgspec.Struct, array_like=True, frozen=True):
-    key: ApiKey
-    secret_hash: bytes
-
-    def __repr__(self) -> str:
-        return f"_KeyRow({self.key.key_id})"
-
-
 _pack = msgspec.msgpack.encode
-_decode_key = msgspec.msgpack.Decoder(_KeyRow).decode
+_decode_key = msgspec.msgpack.Decoder(KeyRow).decode
 _decode_int = msgspec.msgpack.Decoder(int).decode
 
 
@@ -87,7 +79,7 @@ class Accounts:
         self._dummy = random_bytes(32)
         self._lock = threading.RLock()
         self._tenants: frozenset[str] = frozenset()
-        self._keys: dict[str, _KeyRow] = {}
+        self._keys: dict[str, KeyRow] = {}
         self._revoked: frozenset[str] = frozenset()
         self._sessions: Cache[str, Session] = Cache(CACHE_LIMIT)
         self._stale = True
@@ -150,7 +142,7 @@ class Accounts:
         key_id = base32(random_bytes(16))[:10]
         key = ApiKey(key_id, tenant, environment, wanted, self._clock_ms(), None, name)
         row = b"K" + key_id.encode()
-        value = self._sealed(row, _pack(_KeyRow(key, _digest(secret))))
+        value = self._sealed(row, _pack(KeyRow(key, _digest(secret))))
         with self._lock:
             with self._rows.write() as txn:
                 if txn.get(b"T" + tenant.encode()) is None:
@@ -178,7 +170,7 @@ class Accounts:
                 value = _decode_key(self._opened(row, sealed))
                 if value.key.revoked_ms is None:
                     key = msgspec.structs.replace(value.key, revoked_ms=self._clock_ms())
-                    txn.put(row, self._sealed(row, _pack(_KeyRow(key, value.secret_hash))))
+                    txn.put(row, self._sealed(row, _pack(KeyRow(key, value.secret_hash))))
             self._load()
 
     def authenticate(self, key_text: str) -> ApiKey:
@@ -254,7 +246,7 @@ class Accounts:
 
     # ---- rows ----------------------------------------------------------------------------------
 
-    def _key_row(self, key_id: str) -> _KeyRow | None:
+    def _key_row(self, key_id: str) -> KeyRow | None:
         """A key's row; one that a command made a moment ago is valid at once."""
         found = self._keys.get(key_id)
         if found is None:

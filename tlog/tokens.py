@@ -35,6 +35,16 @@ class ApiKey(msgspec.Struct, frozen=True, array_like=True):
     name: str
 
 
+class KeyRow(msgspec.Struct, array_like=True, frozen=True):
+    """What is stored of an API key."""
+
+    key: ApiKey
+    secret_hash: bytes
+
+    def __repr__(self) -> str:
+        return f"KeyRow({self.key.key_id})"
+
+
 class Session(msgspec.Struct, frozen=True):
     """What a valid token says. `agent_json` is the canonical JSON of RECORD's member `agent`."""
 
