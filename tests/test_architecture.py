@@ -51,7 +51,7 @@ inspection           -> fsck_root fsck reader sequencer vault keys store config 
 client.fetch         -> core errors
 client               -> verdicts events core errors
 monitor              -> client verdicts core errors
-api                  -> log witnesses.keeper anchors listing surface fsck reader sequencer.batch store.layout tokens events core errors
+api                  -> cache log witnesses.keeper anchors listing surface fsck reader sequencer.batch store.layout tokens events core errors
 server               -> *
 cli                  -> *
 __main__             -> cli

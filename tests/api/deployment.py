@@ -22,6 +22,7 @@ from tests.paths import REPOSITORY
 from tlog.accounts import Accounts
 from tlog.api.answers import Problem
 from tlog.api.app import make_runner
+from tlog.api.hot import Front
 from tlog.config import Config
 from tlog.core.note import Verifier, parse_vkey
 from tlog.core.receipt import verify_batch, verify_receipt
@@ -204,12 +205,16 @@ class Site:
 
 @asynccontextmanager
 async def serve(directory: Path, keys: Keys, **settings: Any) -> AsyncIterator[Site]:
-    """Serve a log; settings of `Config` by name, and `clock_ms`."""
+    """Serve a log; settings of `Config` by name, `clock_ms`, and those of `make_runner`."""
     clock = {name: settings.pop(name) for name in ("clock_ms",) if name in settings}
+    options: dict[str, Any] = {"shutdown_timeout": 0.1}
+    for name in ("shutdown_timeout", "keepalive_timeout", "lean"):
+        if name in settings:
+            options[name] = settings.pop(name)
     settings.setdefault("publish_interval", 0.05)
     log = Log(directory, config=Config(ORIGIN, **settings), **clock)
     log.start()
-    runner = make_runner(log, shutdown_timeout=0.1)
+    runner = make_runner(log, **options)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -225,6 +230,13 @@ def copy(template: Path, directory: Path) -> Path:
     """A log of its own for one test."""
     shutil.copytree(template, directory)
     return directory
+
+
+def front(site: Site) -> Front:
+    """What accepts the connections of a site: `lean` are the lean ones, `connections` aiohttp's."""
+    server = site.runner.server
+    assert isinstance(server, Front)
+    return server
 
 
 async def raw(port: int, data: bytes, *, wait: float = 5.0) -> bytes:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from aiohttp import web
 
 from tlog.api import surface
 from tlog.api.context import GATE, LOG, Gate
+from tlog.api.events import post_batch, post_event
+from tlog.api.hot import Front
 from tlog.api.openapi import DOCUMENT, document
 from tlog.api.problems import expect, problems_middleware
 from tlog.api.routes import ROUTES, Handler
 from tlog.log import Log
+
+HOT = {"/api/v1/events": post_event, "/api/v1/events/batch": post_batch}
 
 
 def make_app(log: Log) -> web.Application:
@@ -34,16 +38,26 @@ def make_app(log: Log) -> web.Application:
     return app
 
 
-def make_runner(log: Log, *, shutdown_timeout: float = 5.0) -> web.AppRunner:
-    """The application with the server's settings that its rules for bodies rely on."""
-    return web.AppRunner(
-        make_app(log),
-        access_log=None,
-        handle_signals=False,
-        shutdown_timeout=shutdown_timeout,
-        auto_decompress=False,  # compressed bodies are refused, so nothing must inflate them
-        lingering_time=2.0,  # seconds for which the rest of a refused body is read and dropped
-    )
+def make_runner(
+    log: Log, *, shutdown_timeout: float = 5.0, keepalive_timeout: float = 3630.0, lean: bool = True
+) -> web.AppRunner:
+    """The application with the server's settings that its rules for bodies rely on.
+
+    Any aiohttp site of this runner has the lean connections of `tlog.api.hot`, unless `lean` is False.
+    """
+    options: dict[str, Any] = {
+        "access_log": None,
+        "keepalive_timeout": keepalive_timeout,  # seconds, of a connection on which nothing happens
+        "auto_decompress": False,  # compressed bodies are refused, so nothing must inflate them
+        "lingering_time": 2.0,  # seconds for which the rest of a refused body is read and dropped
+    }
+    kind = _LeanRunner if lean else web.AppRunner
+    return kind(make_app(log), handle_signals=False, shutdown_timeout=shutdown_timeout, **options)
+
+
+class _LeanRunner(web.AppRunner):
+    async def _make_server(self) -> web.Server:
+        return Front(await super()._make_server(), self.app, HOT, **self._kwargs)
 
 
 def _refusal(methods: Iterable[str]) -> Handler:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import re
 
-import aiohttp
-from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from tlog.api.asked import Asked, Content
 from tlog.errors import InvalidInput, Refused
 
 JSON = "application/json"
@@ -24,7 +23,7 @@ _content_type = re.compile(
 
 
 async def read_body(
-    request: web.Request, *, limit: int, seconds: float, media_types: tuple[str, ...] = (JSON,)
+    request: Asked, *, limit: int, seconds: float, media_types: tuple[str, ...] = (JSON,)
 ) -> bytes:
     """The body, at most `limit` bytes, received within `seconds`. HOT.
 
@@ -54,7 +53,7 @@ async def read_body(
     return body
 
 
-def check_media_type(request: web.Request, media_types: tuple[str, ...]) -> None:
+def check_media_type(request: Asked, media_types: tuple[str, ...]) -> None:
     """Raises: Refused (unsupported-media-type)."""
     headers = request.headers
     if headers.get("Content-Encoding", "identity") != "identity":
@@ -75,7 +74,7 @@ def too_large(limit: int) -> Refused:
     return Refused("body-too-large", f"this body has at most {limit} bytes")
 
 
-async def _arriving(content: aiohttp.StreamReader, limit: int) -> bytes:
+async def _arriving(content: Content, limit: int) -> bytes:
     parts = []
     size = 0
     while part := await content.readany():

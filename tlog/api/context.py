@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
+from tlog.api.asked import Asked
 from tlog.api.body import JSON, read_body
 from tlog.api.limits import Buckets, StreamQuota, Turnstile, neighbourhood
 from tlog.core.ids import parse_stream_id
@@ -50,13 +51,13 @@ class Gate:
         self.anchor_checks = Turnstile(_ANCHORS_AT_ONCE)
         self._judgements = Turnstile(_LONG_READS_WAITING)
 
-    def key(self, request: web.Request) -> ApiKey:
+    def key(self, request: Asked) -> ApiKey:
         """The API key of a request. Raises: Refused (invalid-credentials), Unavailable (rate-limited)."""
         key = self._log.accounts.authenticate(bearer(request, "invalid-credentials"))
         self._requests.take(key.key_id, 1)
         return key
 
-    def session(self, request: web.Request, scope: str) -> Session:
+    def session(self, request: Asked, scope: str) -> Session:
         """The session of a bearer token that has `scope`. HOT.
 
         Raises: Refused (invalid-token, missing-scope), Unavailable (rate-limited).
@@ -68,7 +69,7 @@ class Gate:
         self._requests.take(session.key_id, 1)
         return session
 
-    def maybe_session(self, request: web.Request, scope: str) -> Session | None:
+    def maybe_session(self, request: Asked, scope: str) -> Session | None:
         """The session, or None for a request without credentials."""
         return self.session(request, scope) if "Authorization" in request.headers else None
 
@@ -99,9 +100,7 @@ class Gate:
         async with self._judgements.turn():
             return await asyncio.get_running_loop().run_in_executor(None, judge)
 
-    async def body(
-        self, request: web.Request, *media_types: str, limit: int | None = None
-    ) -> bytes:
+    async def body(self, request: Asked, *media_types: str, limit: int | None = None) -> bytes:
         """The request's body; default `application/json` of at most `max_body` bytes. Raises: as `read_body`."""
         config = self._log.config
         return await read_body(
@@ -115,7 +114,7 @@ class Gate:
 GATE: web.AppKey[Gate] = web.AppKey("gate", Gate)
 
 
-def bearer(request: web.Request, kind: str) -> str:
+def bearer(request: Asked, kind: str) -> str:
     """The credential of `Authorization: Bearer …`, ASCII. Raises: Refused of this kind."""
     given = request.headers.getall("Authorization", ())
     scheme, _, credential = given[0].partition(" ") if len(given) == 1 else ("", "", "")

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tlog.api.asked import Asked
 from tlog.api.body import JSON, NDJSON, media_type
 from tlog.api.context import GATE, LOG, Gate, json_response, own_stream
 from tlog.api.query import refuse_query
@@ -91,7 +92,7 @@ class Intake:
         self._unopened.add(stream_id)
 
 
-async def post_event(request: web.Request) -> web.Response:
+async def post_event(request: Asked) -> web.Response:
     """Record one event. 201 with its receipt once it is durable and signed, 200 if it was recorded before."""
     log, gate = request.app[LOG], request.app[GATE]
     session = gate.session(request, "ingest")
@@ -109,7 +110,7 @@ async def post_event(request: web.Request) -> web.Response:
     return _answer(single_answer(log, outcome, minimal=minimal), new=new, minimal=minimal)
 
 
-async def post_batch(request: web.Request) -> web.Response:
+async def post_batch(request: Asked) -> web.Response:
     """Record up to 10,000 events, all or none: a JSON array, or one event a line."""
     log, gate = request.app[LOG], request.app[GATE]
     session = gate.session(request, "ingest")
@@ -162,7 +163,7 @@ def _lines(body: bytes) -> list[bytes]:
     return lines
 
 
-def _minimal(request: web.Request) -> bool:
+def _minimal(request: Asked) -> bool:
     # RFC 7240: preferences that are not known are ignored, in any order.
     given = request.headers.getall("Prefer", ())
     return any(
@@ -172,7 +173,7 @@ def _minimal(request: web.Request) -> bool:
     )
 
 
-def _request_digest(request: web.Request, session: Session) -> bytes | None:
+def _request_digest(request: Asked, session: Session) -> bytes | None:
     """16 bytes that stand for an Idempotency-Key of this tenant's agent in its stream, None without one."""
     given = request.headers.getall("Idempotency-Key", None)
     if given is None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from aiohttp import HttpVersion11, web
 
+from tlog.api.asked import Asked
 from tlog.errors import InvalidInput, Refused, TlogError, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -111,11 +112,13 @@ def problem(error: TlogError) -> web.Response:
     return response
 
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+R = TypeVar("R", bound=Asked)
 
 
 @web.middleware
-async def problems_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def problems_middleware(
+    request: R, handler: Callable[[R], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
     """Turn every exception into a problem document; only the unexpected is logged as an error."""
     try:
         return await handler(request)
@@ -134,7 +137,7 @@ async def problems_middleware(request: web.Request, handler: Handler) -> web.Str
         return problem(TlogError("internal", ""))
 
 
-def failure(request: web.Request, error: TlogError) -> web.Response:
+def failure(request: Asked, error: TlogError) -> web.Response:
     """The response for an error that a request ended with; a fault on our side is logged."""
     if status_of(error) == 500:
         _record(request, error)
@@ -154,6 +157,6 @@ async def expect(request: web.Request) -> web.Response | None:
     return None
 
 
-def _record(request: web.Request, error: Exception) -> None:
+def _record(request: Asked, error: Exception) -> None:
     # The path only, still percent-encoded: a query may hold what is not for logs.
     logger.error("%s %s failed", request.method, request.rel_url.raw_path, exc_info=error)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, cast
 
 import msgspec
-from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType, field, inspect
 
+from tlog.api.asked import Asked
 from tlog.core.checkpoint import MAX_SIZE
 from tlog.core.commitment import pointer_escape
 from tlog.core.wire import decimal
@@ -141,14 +141,14 @@ T = TypeVar("T", bound=Struct)
 _known: dict[type[Struct], dict[str, _Parameter]] = {}
 
 
-def read_query(request: web.Request, kind: type[T]) -> T:
+def read_query(request: Asked, kind: type[T]) -> T:
     """The request's parameters.
 
     Raises: InvalidInput (unknown-parameter, repeated-parameter, missing-parameter, invalid-value).
     """
     known = _known.get(kind) or _known.setdefault(kind, _parameters(kind))
     values: dict[str, Any] = {}
-    for name, text in request.query.items():
+    for name, text in request.rel_url.query.items():
         parameter = known.get(name)
         pointer = "/" + pointer_escape(name)
         if parameter is None:
@@ -168,7 +168,7 @@ def read_query(request: web.Request, kind: type[T]) -> T:
             raise InvalidInput(name, detail, error.pointer) from None
 
 
-def refuse_query(request: web.Request) -> None:
+def refuse_query(request: Asked) -> None:
     """For endpoints without parameters. Raises: InvalidInput (unknown-parameter)."""
     if request.rel_url.raw_query_string:
         read_query(request, NoQuery)
