@@ -13,10 +13,10 @@ STAMP := $(VENV)/.installed
 # What a stranger relies on to check the log is tested to the last branch.
 PROVEN := tlog/core/*,tlog/events/*,witness/state.py
 
-.PHONY: help setup test lint demo conformance faults exhaustive bench lock system clean
+.PHONY: help setup test lint demo conformance faults exhaustive bench bench-peers lock system clean
 
 help: ## show this list
-	@sed -nE 's/^([a-z]+):.*## /\1\t/p' Makefile | expand -t 13
+	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' Makefile | expand -t 13
 
 setup: $(STAMP) ## make .venv with every dependency pinned by hash, and this checkout in it
 
@@ -60,8 +60,18 @@ faults: setup ## the long fault run: 200 kills under load, and errors injected a
 exhaustive: setup ## what takes minutes: canonical JSON and the strict reader, a million values each
 	$(BIN)/python -m pytest -rs -m exhaustive
 
-bench: setup ## throughput and latency, 100,000 streams, bad witnesses; the disk's sync latency and SHA-256 beside them
-	$(BIN)/python -m tests.bench
+# What to measure and how: make bench ARGS="http --seconds 8"; make bench-peers ARGS="--rounds 5".
+ARGS ?=
+bench: setup $(VENV)/.plots ## every figure of speed, under ten minutes: table, JSON and plots in .build/bench
+	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-peers: setup $(VENV)/.plots ## the same load for Tessera's POSIX log, in turns; skipped by name where there is no Go
+	$(BIN)/python -m tests.bench.peers $(ARGS)
+
+# Only plots need it, so that nothing else waits for it, nor fails without it.
+$(VENV)/.plots: requirements-bench.lock $(STAMP)
+	@if $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --require-hashes \
+		-r requirements-bench.lock; then touch $@; else echo "There will be no plots." >&2; fi
 
 # Existing pins are kept; `make lock UPGRADE=--upgrade` moves them. The image gets what runs, and hatchling to build
 # the wheel, at the very versions that were tested.
@@ -71,6 +81,7 @@ COMPILE = $(UV) pip compile --quiet $(UPGRADE) --universal --python-version 3.10
 lock: ## pin the dependencies again (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
 	$(COMPILE) --extra server --extra witness --extra demo --extra dev pyproject.toml -o requirements.lock
+	echo 'matplotlib' | $(COMPILE) -c requirements.lock - -o requirements-bench.lock
 	echo 'hatchling' | $(COMPILE) --extra server --extra witness -c requirements.lock pyproject.toml - -o requirements-image.lock
 
 # Tests that need one of these are skipped without it.

@@ -13,7 +13,8 @@ from typing import Any
 
 import requests
 
-from tests.bench.http import attest, singles
+from tests.bench.http import singles
+from tests.bench.servers import UNLIMITED, attest
 from tests.faults.process import Server, free_port, prepared_log
 from tests.harness import ORIGIN
 from tests.witness.harness import Server as WitnessServer
@@ -34,7 +35,7 @@ def measure(folder: Path, seconds: float) -> dict[str, Any]:
     directory = folder / "witness"
     now = int(time.time())
     init_witness(directory, "witness.example.org/w1", now)
-    with Server(folder / "log", free_port()) as log:
+    with Server(folder / "log", free_port(), **UNLIMITED) as log:
         log.start()
         token = attest(log, key)
         singles(log, token, "lean", 64, seconds)

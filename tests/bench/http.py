@@ -1,111 +1,96 @@
-"""The server under load: single events and batches over HTTP, closed loop, durable answers."""
+"""The server under load: single events and batches over HTTP, closed and open loop, durable answers."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import requests
-import uvloop
+from tests.bench import load
+from tests.bench.job import Job, Result, post
+from tests.bench.machine import fsync_ms
+from tests.bench.servers import KINDS, Ours, check_batches, check_growth, check_receipts, event
+from tests.faults.process import Server
 
-from tests.bench.generator import Result, Run, batches, post, unique
-from tests.faults.process import CODE_HASH, Server, free_port, prepared_log
-from tlog.core.note import parse_vkey
-from tlog.core.receipt import verify_batch, verify_receipt
-from tlog.store.environment import LogStore
-
-EVENTS = Path(__file__).parent / "events"
-KINDS = ("lean", "full")
-HOST = "127.0.0.1"
+CLIENTS = (1, 16, 64, 256, 1024)
+SHARES = (0.25, 0.5, 0.8)  # of the closed loop's rate, for the open one
+QUANTILES = ((0.5, "p50"), (0.99, "p99"), (0.999, "p99.9"))
+BATCH = 1000
 
 
 def measure(folder: Path, seconds: float) -> dict[str, Any]:
     """All HTTP figures; `folder` is filled with a log."""
-    folder.mkdir()
-    key = prepared_log(folder / "log")
-    store = LogStore.open(folder / "log" / "log", readonly=True)
-    vkey = store.log_row().vkey
-    store.close()
     figures: dict[str, Any] = {}
-    with Server(folder / "log", free_port()) as server:
+    with Ours(folder) as server:
         server.start()
-        token = attest(server, key)
         for kind in KINDS:
-            for clients in (64, 256):
-                result = singles(server, token, kind, clients, seconds)
-                _report(figures, f"single {kind}, {clients} clients", result)
-                _verify(result, vkey, batch=False)
-            result = _batches(server, token, kind, seconds)
-            _report(figures, f"batch of 1000 {kind}", result)
-            _verify(result, vkey, batch=True)
-        figures["server RssAnon: MB"] = rss_anon(server) / 1e6
+            for clients in CLIENTS:
+                name = f"single {kind}, {clients} clients"
+                figures |= single(server, name, kind, clients, seconds)
+            figures |= batches(server, f"batch of 1000 {kind}", kind, seconds)
+        closed = figures["single lean, 256 clients: events/s"]
+        for share in SHARES:
+            name = f"open loop, {share:.0%} of the closed loop's rate"
+            figures |= single(server, name, "lean", 256, seconds, rate=share * closed)
+        figures["server RssAnon: MB"] = server.rss_anon() / 1e6
         server.stop()
     return figures
 
 
-def attest(server: Server, key: str) -> str:
-    """A bearer token of the agent `scorer`."""
-    asked = {"tenant_id": "acme", "agent_id": "scorer", "agent_code_hash": CODE_HASH}
-    headers = {"Authorization": f"Bearer {key}"}
-    answer = requests.post(f"{server.url}/api/v1/attest", json=asked, headers=headers, timeout=30)
-    token: str = answer.json()["token"]
-    return token
+def single(
+    server: Ours, name: str, kind: str, clients: int, seconds: float, *, rate: float = 0.0
+) -> dict[str, Any]:
+    """Figures of single events, every hundredth receipt verified; `rate` per second makes it an open loop."""
+    template = post("/api/v1/events", event(kind), token=server.token)
+    job = Job(server.port, [template], clients, seconds, rate=rate)
+    fsync, before, cpu = fsync_ms(server.folder), server.size(), server.cpu_seconds()
+    result = load.run(job)
+    cpu = server.cpu_seconds() - cpu
+    result.demand_all()
+    checked = check_receipts(result, server.verifier)
+    check_growth(before, server.size(), result.events)
+    return report(name, result, fsync, cpu / result.events) | {f"{name}: verified": checked}
 
 
-def _template(kind: str) -> bytes:
-    return (EVENTS / f"{kind}.json").read_bytes().strip()
+def batches(
+    server: Ours, name: str, kind: str, seconds: float, *, clients: int = 4
+) -> dict[str, Any]:
+    """Figures of batches of 1,000 events, every tenth answer verified."""
+    body = b"[" + b",".join([event(kind)] * BATCH) + b"]"
+    template = post("/api/v1/events/batch", body, token=server.token)
+    job = Job(server.port, [template], clients, seconds, weight=BATCH, sample_every=10)
+    fsync, before, cpu = fsync_ms(server.folder), server.size(), server.cpu_seconds()
+    result = load.run(job)
+    cpu = server.cpu_seconds() - cpu
+    result.demand_all()
+    checked = check_batches(result, server.verifier)
+    check_growth(before, server.size(), result.events)
+    return report(name, result, fsync, cpu / result.events) | {f"{name}: verified": checked}
+
+
+def report(name: str, result: Result, fsync: float, cpu: float) -> dict[str, Any]:
+    """Rate and latencies of a run, with the disk's fsync latency just before it, and the CPU time that an event took.
+
+    `cpu`: seconds of the server's.
+    """
+    figures = {f"{name}: events/s": result.rate}
+    for share, label in QUANTILES:
+        figures[f"{name}: {label} ms"] = result.quantile(share)
+    figures[f"{name}: fsync ms"] = fsync
+    figures[f"{name}: server µs/event"] = 1e6 * cpu
+    figures[f"{name}: generator µs/event"] = 1e6 * result.cpu / result.events
+    if len(result.late):
+        figures[f"{name}: generator late p99 ms"] = result.lateness(0.99)
+    return figures
 
 
 def singles(
     server: Server, token: str, kind: str, clients: int, seconds: float, *, warm: float = 1.0
 ) -> Result:
-    """Single events by `clients` connections for `seconds`, after `warm` seconds that do not count."""
-    template = _template(kind)
-    numbers = iter(range(10**12))
+    """Load for other measurements: single events for `seconds`, after `warm` seconds that do not count.
 
-    def make(_: int) -> bytes:
-        return post("/api/v1/events", token, unique(template, next(numbers)), HOST)
-
-    for length in (warm, seconds) if warm else (seconds,):
-        run = Run(make, weight=1, clients=clients, seconds=length)
-        result: Result = uvloop.run(run.go(HOST, server.port))
+    Raises: RuntimeError when one was refused.
+    """
+    template = post("/api/v1/events", event(kind), token=token)
+    result = load.run(Job(server.port, [template], clients, seconds, warm=warm))
+    result.demand_all()
     return result
-
-
-def _batches(server: Server, token: str, kind: str, seconds: float) -> Result:
-    bodies = batches(_template(kind), 1000)
-
-    def make(_: int) -> bytes:
-        return post("/api/v1/events/batch", token, next(bodies), HOST)
-
-    for length in (1.0, seconds):
-        run = Run(make, weight=1000, clients=4, seconds=length, sample_every=10)
-        result: Result = uvloop.run(run.go(HOST, server.port))
-    return result
-
-
-def _report(figures: dict[str, Any], name: str, result: Result) -> None:
-    figures[f"{name}: events/s"] = result.rate
-    for share, label in ((0.5, "p50"), (0.99, "p99"), (0.999, "p99.9")):
-        figures[f"{name}: {label} ms"] = result.quantile(share)
-    if result.refused:
-        figures[f"{name}: refused"] = result.refused
-
-
-def _verify(result: Result, vkey: str, *, batch: bool) -> None:
-    log = parse_vkey(vkey)
-    for sample in result.samples:
-        answer = json.loads(sample)
-        if batch:
-            verify_batch(answer, log)
-        else:
-            verify_receipt(answer, log)
-
-
-def rss_anon(server: Server) -> int:
-    """Bytes of anonymous memory: what the process itself holds, without mapped files."""
-    assert server.process is not None
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("RssAnon"))
-    return int(line.split()[1]) * 1024

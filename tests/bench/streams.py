@@ -17,7 +17,8 @@ from typing import Any
 
 import requests
 
-from tests.bench.http import EVENTS, attest, rss_anon
+from tests.bench.machine import rss_anon
+from tests.bench.servers import EVENTS, UNLIMITED, attest
 from tests.bench.surface import cpu_seconds, serve_paths
 from tests.faults.process import Server, free_port, prepared_log
 from tests.harness import AGENT, TestLog
@@ -67,7 +68,7 @@ def measure(folder: Path, streams: int) -> dict[str, Any]:
 
 def _served(directory: Path, key: str, streams: int) -> dict[str, Any]:
     figures: dict[str, Any] = {}
-    with Server(directory, free_port()) as server:
+    with Server(directory, free_port(), **UNLIMITED) as server:
         figures |= _start(server, "start")
         token = attest(server, key)
         write = _writer(server, token)
@@ -78,7 +79,7 @@ def _served(directory: Path, key: str, streams: int) -> dict[str, Any]:
             # What takes long is asked for by few, so that the first answers, which do not count, are few.
             result, cpu = serve_paths(server, paths, 2.0, token, 4 if "pages" in kind else 64)
             figures[f"many streams, {kind}: answers per CPU second"] = result.events / cpu
-        figures["many streams, after traffic: RssAnon MB"] = rss_anon(server) / 1e6
+        figures["many streams, after traffic: RssAnon MB"] = rss_anon(server.process.pid) / 1e6
         # As far behind the last sweep as can be: few streams again and again, in large commits.
         for turn in range(15):
             write(turn % 4 * 1_000, 1_000)
@@ -99,7 +100,7 @@ def _start(server: Server, name: str) -> dict[str, Any]:
     return {
         f"many streams, {name}: s": seconds,
         f"many streams, {name}: CPU s": cpu_seconds(server),
-        f"many streams, {name}: RssAnon MB": rss_anon(server) / 1e6,
+        f"many streams, {name}: RssAnon MB": rss_anon(server.process.pid) / 1e6,
     }
 
 

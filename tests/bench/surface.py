@@ -6,19 +6,17 @@ time is what a core can do. Every hundredth answer is compared with what a verif
 
 from __future__ import annotations
 
-import itertools
 import json
-import os
 import random
 import time
 import zlib
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
-from tests.bench.generator import Result, Run
+from tests.bench import load, machine
+from tests.bench.job import Job, Result, get
 from tests.bench.offline import prepared
+from tests.bench.servers import UNLIMITED
 from tests.faults.process import Server, free_port
 from tests.harness import STREAM, TestLog, new_log
 from tlog.core.hashes import Hash, leaf_hash
@@ -27,7 +25,6 @@ from tlog.core.tiles import bundle_encode
 from tlog.core.wire import b64decode
 from tlog.surface import Surface
 
-HOST = "127.0.0.1"
 CLIENTS = 64
 TILES = 200
 BATCH = 256 * 20
@@ -54,18 +51,18 @@ def measure(folder: Path, seconds: float) -> dict[str, Any]:
     chance = random.Random(1)
     proof = f"/api/v1/proof/inclusion?stream_id={STREAM}&tree_size={size}&leaf_index="
     asked = [proof + str(chance.randrange(len(entries))) for _ in range(5_000)]
-    with Server(folder / "log", free_port()) as server:
+    with Server(folder / "log", free_port(), **UNLIMITED) as server:
         server.start()
         served = serve_paths(server, [f"{PREFIX}/tile/0/{name}" for name in names], seconds)
         _report(figures, "tiles", served)
-        _demand(set(served[0].samples) <= tiles)
+        _demand({answer for _, answer in served[0].samples} <= tiles)
         served = serve_paths(server, [f"{PREFIX}/tile/entries/{name}" for name in names], seconds)
         _report(figures, "gzip bundles", served)
-        _demand({zlib.decompress(sample, 31) for sample in served[0].samples} <= bundles)
+        _demand({zlib.decompress(answer, 31) for _, answer in served[0].samples} <= bundles)
         served = serve_paths(server, asked, seconds)
         _report(figures, "inclusion proofs", served)
-        for sample in served[0].samples:
-            _verify(json.loads(sample), leaves, size, root)
+        for _, answer in served[0].samples:
+            _verify(json.loads(answer), leaves, size, root)
         server.stop()
     return figures
 
@@ -84,31 +81,26 @@ def serve_paths(
     server: Server,
     paths: list[str],
     seconds: float,
-    token: str | None = None,
+    token: str = "",
     clients: int = CLIENTS,
 ) -> tuple[Result, float]:
-    """The result and the seconds of CPU that the server used meanwhile; a second of warming up before."""
-    head = f" HTTP/1.1\r\nHost: {HOST}\r\nAccept-Encoding: gzip\r\n"
-    if token is not None:
-        head += f"Authorization: Bearer {token}\r\n"
-    turn = itertools.cycle([f"GET {path}{head}\r\n".encode() for path in paths])
-    for length in (1.0, seconds):
-        before = cpu_seconds(server)
-        run = Run(lambda _: next(turn), weight=1, clients=clients, seconds=length, want=200)
-        result: Result = uvloop.run(run.go(HOST, server.port))
+    """The result and the seconds of CPU that the server used meanwhile, a second of warming up included in both."""
+    templates = [get(path, token=token, Accept_Encoding="gzip") for path in paths]
+    before = cpu_seconds(server)
+    result = load.run(Job(server.port, templates, clients, seconds, want=200))
+    result.demand_all()
     return result, cpu_seconds(server) - before
 
 
 def cpu_seconds(server: Server) -> float:
-    """Seconds of CPU time, user and system, of all threads."""
-    _demand(server.process is not None)
-    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(") ")[2].split()  # type: ignore[union-attr]
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Seconds of CPU time, user and system, of all threads and processes."""
+    if server.process is None:
+        raise AssertionError("tlog: a server that was not started")
+    return machine.cpu_seconds(server.process.pid)
 
 
 def _report(figures: dict[str, Any], name: str, served: tuple[Result, float]) -> None:
     result, cpu = served
-    _demand(result.refused == 0)
     figures[f"{name}, {CLIENTS} clients: answers/s"] = result.rate
     figures[f"{name}, {CLIENTS} clients: answers per CPU second"] = result.events / cpu
     figures[f"{name}, {CLIENTS} clients: p99 ms"] = result.quantile(0.99)

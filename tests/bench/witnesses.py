@@ -18,7 +18,8 @@ from typing import Any
 
 import requests
 
-from tests.bench.http import attest, singles
+from tests.bench.http import singles
+from tests.bench.servers import UNLIMITED, attest
 from tests.bench.surface import cpu_seconds
 from tests.faults.process import Server, prepared_log
 from tests.harness import ORIGIN
@@ -96,7 +97,9 @@ def measure(folder: Path, seconds: float) -> dict[str, Any]:
         verifiers = [parse_vkey(vkey) for vkey, _ in lines]
         sides = []
         for directory, policy in ((plain, ""), (witnessed, "policy")):
-            server = stack.enter_context(Server(directory, free_port(), witness_policy=policy))
+            server = stack.enter_context(
+                Server(directory, free_port(), witness_policy=policy, **UNLIMITED)
+            )
             server.start()
             own = parse_vkey(_vkey(directory))
             sides.append(Side(server, attest(server, keys[directory]), own, verifiers))

@@ -1,0 +1,3 @@
+module tlog.invalid/bench/load
+
+go 1.22
