@@ -56,7 +56,7 @@ inspection           -> examiners fsck_root fsck_ranges fsck reader sequencer va
 client.fetch         -> core errors
 client               -> verdicts events core errors
 monitor              -> client verdicts core errors
-api                  -> log witnesses.keeper anchors listing surface fsck reader sequencer.batch store.layout tokens events core errors
+api                  -> log witnesses.keeper anchors listing surface examiners fsck reader sequencer.batch store.layout tokens events core errors
 server               -> *
 cli                  -> *
 __main__             -> cli
