@@ -22,7 +22,7 @@ from tlog.store import layout
 # Leaves that are done sooner than a process has started, and hold up nobody.
 _AT_ONCE = 2048
 # Ingest goes first; what it leaves of a core is enough.
-_NICE = 15
+_NICE = 19
 
 
 async def get_verify(request: web.Request) -> web.Response:
