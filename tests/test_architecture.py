@@ -44,14 +44,19 @@ anchors              -> store config core errors
 log                  -> anchors publication published witnesses.policy declarations prepare reader sequencer signers accounts vault keys store config core errors
 surface              -> cache reader sequencer store core errors
 witnesses            -> publication reader sequencer store.layout core errors
-fsck                 -> reader vault store core errors
+shapes               -> core errors
+bundles              -> shapes vault store core errors
+fsck_tree            -> store core
+fsck                 -> fsck_tree bundles reader sequencer.streams vault store core errors
+fsck_ranges          -> fsck fsck_tree bundles reader sequencer.streams vault store core errors
 fsck_root            -> fsck reader store core errors
 scrub                -> log fsck_root fsck reader errors
-inspection           -> fsck_root fsck reader sequencer vault keys store config core errors
+examiners            -> fsck_ranges fsck reader sequencer.publish sequencer.streams vault keys store core errors
+inspection           -> examiners fsck_root fsck_ranges fsck reader sequencer vault keys store config core errors
 client.fetch         -> core errors
 client               -> verdicts events core errors
 monitor              -> client verdicts core errors
-api                  -> cache log witnesses.keeper anchors listing surface fsck reader sequencer.batch store.layout tokens events core errors
+api                  -> cache log witnesses.keeper anchors listing surface examiners fsck reader sequencer.batch store.layout tokens events core errors
 server               -> *
 cli                  -> *
 __main__             -> cli

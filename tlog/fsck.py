@@ -17,13 +17,15 @@ import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tlog.bundles import Before, Prover
 from tlog.core.commitment import verify_commitment
 from tlog.core.entry import Entry, parse_entry
 from tlog.core.hashes import Hash
 from tlog.core.ids import parse_event_id
-from tlog.core.merkle import Edge
 from tlog.errors import CorruptStore, InvalidInput, Refused, TlogError, VerificationError
+from tlog.fsck_tree import Tree
 from tlog.reader import Located, Reader
+from tlog.sequencer.streams import StreamView
 from tlog.store import layout
 from tlog.vault import Vault
 
@@ -57,11 +59,13 @@ class Report(NamedTuple):
 class _Stream:
     """The running check of one stream, leaf by leaf."""
 
-    def __init__(self, reader: Reader, number: int, vault: Vault | None) -> None:
+    def __init__(self, reader: Reader, number: int, vault: Vault | None, *, whole: bool) -> None:
         self.reader = reader
         self.number = number
         self.vault = vault
+        self.whole = whole  # from the genesis on, so that producers can be counted
         row = reader.source.rows[number]
+        self.view = reader.source.view(number)
         self.stream_id = row.stream_id
         self.tenant = row.stream_id.partition(":")[0]
         self.failures: list[Failure] = []
@@ -70,13 +74,36 @@ class _Stream:
         self.withheld = 0
         # Links are judged two at a time: see `blame`.
         self.broken: list[int] = []
+        self._prover = Prover(reader.source.store, number, row.stream_id, vault)
 
     def fail(self, sequence: int, check: str, detail: str) -> None:
         if len(self.failures) < MAX_FAILURES:
             self.failures.append(Failure(sequence, check, detail))
 
-    def content(self, located: Located, *, whole: bool) -> None:
-        """Steps 2, 3, 5 and 7. `whole`: the check began at the genesis, so producers can be counted."""
+    def bundle(self, start: int, end: int, previous: str) -> tuple[list[Hash], str]:
+        """Steps 1 to 5 and 7 of leaves [start, end): their hashes, and the block hash of the last. Raises: CorruptStore."""
+        before = Before(previous[7:].encode(), self.time, self.producers if self.whole else None)
+        proven = self._prover.prove(start, end, self.view, before)
+        if proven is None:
+            return self._entry_by_entry(self.reader.entries(self.number, start, end), previous)
+        self.time = proven.time
+        self.producers.update(proven.producers)
+        self.withheld += proven.withheld
+        return proven.leaves, "sha256:" + proven.block.decode()
+
+    def _entry_by_entry(self, bundle: list[Located], previous: str) -> tuple[list[Hash], str]:
+        """The slow and exact way: it finds what is wrong, and where."""
+        for located in bundle:
+            if (located.record.stream, located.record.index) != (self.number, located.index):
+                self.fail(located.index, "store", "the index leads to a record of another place")
+            self.content(located)
+        entries = [located.record.entry for located in bundle]
+        leaves, broken, last = chain_and_leaves(entries, previous)
+        self.broken.extend(bundle[0].index + offset - 1 for offset in broken)
+        return leaves, last
+
+    def content(self, located: Located) -> None:
+        """Steps 2, 3, 5 and 7."""
         try:
             entry = parse_entry(located.record.entry)
         except InvalidInput as error:
@@ -84,7 +111,7 @@ class _Stream:
             return
         self.place(located, entry)
         producer = entry.record.get("producer")
-        if producer is not None and whole:
+        if producer is not None and self.whole:
             self.producer(located.index, producer["id"], producer["sequence"])
         if self.vault is not None:
             self.payload(located, entry, self.vault)
@@ -157,24 +184,27 @@ def verify_stream(
     end = view.size if end is None else end
     if not 0 <= start <= end <= view.size:
         raise InvalidInput("range", f"0 <= from_sequence <= to_sequence < {view.size} is required")
-    check = _Stream(reader, number, vault)
-    edge = _edge_at(reader, number, start)
+    check = _Stream(reader, number, vault, whole=start == 0)
+    # Only from the beginning: a partial check leaves the tree to proofs.
+    tree = Tree(reader.source.store, number) if start == 0 else None
     previous = GENESIS_LINK if start == 0 else _link_of(reader, number, start)
     at = start
     while at < end:
         bundle_end = min(end, (at // _BUNDLE + 1) * _BUNDLE)
         try:
-            bundle = reader.entries(number, at, bundle_end)
+            leaves, previous = check.bundle(at, bundle_end, previous)
         except CorruptStore as error:
             check.fail(at, "store", error.detail)
             break
-        previous = _check_bundle(check, bundle, previous, edge, whole=start == 0)
+        if tree is not None:
+            for wrong in tree.grow(leaves):
+                check.fail(at + wrong.offset, "tile", wrong.detail)
         at = bundle_end
         if progress is not None:
             progress(at - start, end - start)
     check.blame()
     if at == view.size:
-        _check_head(check, edge, view.size, view.root)
+        _check_head(check, tree, view)
     check.failures.sort()
     failures = check.failures
     first = failures[0].sequence if failures else None
@@ -184,7 +214,7 @@ def verify_stream(
 def chain_and_leaves(entries: list[bytes], previous: str) -> tuple[list[Hash], list[int], str]:
     """Leaf hashes, offsets whose link to their predecessor is broken, and the hash of the last entry.
 
-    The fast part of verification: two hashes and one comparison per entry. previousHash stands at a fixed
+    previousHash stands at a fixed
     distance from the end of a canonical entry, which step 2 checks.
     """
     sha256 = hashlib.sha256
@@ -198,59 +228,14 @@ def chain_and_leaves(entries: list[bytes], previous: str) -> tuple[list[Hash], l
     return leaves, broken, previous
 
 
-def _check_bundle(
-    check: _Stream, bundle: list[Located], previous: str, edge: Edge | None, *, whole: bool
-) -> str:
-    first = bundle[0].index
-    for located in bundle:
-        if (located.record.stream, located.record.index) != (check.number, located.index):
-            check.fail(located.index, "store", "the index leads to a record of another place")
-        check.content(located, whole=whole)
-    leaves, broken, last = chain_and_leaves([located.record.entry for located in bundle], previous)
-    check.broken.extend(first + offset - 1 for offset in broken)
-    if edge is not None:
-        edge.append(leaves)
-        _check_tiles(check, edge, first, leaves)
-    return last
-
-
-def _check_tiles(check: _Stream, edge: Edge, first: int, leaves: list[Hash]) -> None:
-    store = check.reader.source.store
-    with store.read() as txn:
-        for level, index, tile in edge.full_tiles():
-            key = layout.tile_key(check.number, level, index)
-            stored = txn.get(key, db=store.db["tiles"])
-            if stored is None or bytes(stored) == tile:
-                if stored is None:
-                    check.fail(first, "tile", f"tile {level}/{index} is missing")
-                continue
-            row = bytes(stored)
-            wrong = first
-            if level == 0:
-                differing = (
-                    i for i, leaf in enumerate(leaves) if row[32 * i : 32 * i + 32] != leaf
-                )
-                wrong = first + next(differing, 0)
-            check.fail(
-                wrong, "tile", f"tile {level}/{index} does not hold the hashes of the entries"
-            )
-    edge.drop()
-
-
-def _check_head(check: _Stream, edge: Edge | None, size: int, root: Hash) -> None:
+def _check_head(check: _Stream, tree: Tree | None, view: StreamView) -> None:
     """Step 8. With every link whole and every tile right, only the last entry can be the one that changed."""
-    reader = check.reader
-    if edge is not None and edge.root() != root:
-        check.fail(size - 1, "tree", "the entries do not give the root in the stream's head")
+    if tree is not None and tree.root() != view.root:
+        check.fail(view.size - 1, "tree", "the entries do not give the root in the stream's head")
     try:
-        reader.stream_head(check.number)
+        check.reader.stream_head(check.number)
     except (CorruptStore, TlogError) as error:
-        check.fail(size - 1, "head", error.detail)
-
-
-def _edge_at(reader: Reader, number: int, start: int) -> Edge | None:
-    """An edge to go on from: only possible at the beginning; a partial check leaves the tree to proofs."""
-    return Edge() if start == 0 else None
+        check.fail(view.size - 1, "head", error.detail)
 
 
 def _link_of(reader: Reader, number: int, start: int) -> str:

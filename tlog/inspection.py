@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,10 @@ from typing import Any
 from tlog import config as settings
 from tlog.core.checkpoint import Checkpoint
 from tlog.errors import CorruptStore, TlogError
+from tlog.examiners.messages import Setup
+from tlog.examiners.pool import Pool
 from tlog.fsck import Failure, Progress, Report, verify_stream
+from tlog.fsck_ranges import Range, put_together, ranges_of
 from tlog.fsck_root import verify_root_log
 from tlog.keys import FileKey
 from tlog.reader import Reader, Source
@@ -23,6 +27,9 @@ from tlog.store import layout
 from tlog.store.environment import LogStore
 from tlog.store.layout import CommitRow
 from tlog.vault import Vault
+
+# Leaves. Starting processes takes a third of a second, in which one proves as many.
+_WORTH_PROCESSES = 30_000
 
 
 class _Snapshot(LogStore):
@@ -60,9 +67,11 @@ class Inspection:
         row: CommitRow,
         vault: Vault | None,
         guard: GuardState | None,
+        setup: Setup,
     ) -> None:
         self._store = store
         self._vault = vault
+        self._setup = setup
         self._guard = guard
         identity = store.log_row()
         self.vkey = identity.vkey
@@ -93,10 +102,12 @@ class Inspection:
             guard = _read_guard(directory / config.guard, identity.store_id)
             states, row = _load(store)
             vault_key = directory / config.vault_key
-            vault = (
-                Vault.open(directory / "keys", FileKey(vault_key)) if vault_key.exists() else None
-            )
-            return cls(store, states, row, vault, guard)
+            vault, sealed = None, None
+            if vault_key.exists():
+                vault = Vault.open(directory / "keys", FileKey(vault_key))
+                sealed = (os.fspath(directory / "keys"), os.fspath(vault_key))
+            setup = Setup(os.fspath(directory / "log"), sealed)
+            return cls(store, states, row, vault, guard, setup)
         except BaseException:
             store.close()
             raise
@@ -121,6 +132,56 @@ class Inspection:
     def verify(self, stream_id: str, progress: Progress | None = None) -> Report:
         """Judge one stream. Raises: Refused (not-found)."""
         return verify_stream(self.reader, stream_id, vault=self._vault, progress=progress)
+
+    def verify_all(
+        self, stream_ids: Sequence[str], jobs: int, progress: Progress | None = None
+    ) -> Iterator[tuple[str, Report]]:
+        """Judge these streams with up to `jobs` processes, in their order; `progress` is over all of their leaves.
+
+        Raises: Refused (not-found), Unavailable (examiner-ended).
+        """
+        views = [self.reader.source.view(self.reader.number(name)) for name in stream_ids]
+        total = sum(view.size for view in views)
+        ranges: list[Range] = []
+        if jobs > 1 and total >= _WORTH_PROCESSES:
+            for name, view in zip(stream_ids, views, strict=True):
+                ranges += ranges_of(self.reader.number(name), name, view)
+        if len(ranges) > 1:
+            with Pool(self._setup, min(jobs, len(ranges))) as pool:
+                yield from self._together(stream_ids, ranges, pool, progress)
+            return
+        done = 0
+        for name, view in zip(stream_ids, views, strict=True):
+            yield name, self.verify(name, _onward(progress, done, total))
+            done += view.size
+
+    def _together(
+        self,
+        stream_ids: Sequence[str],
+        ranges: list[Range],
+        pool: Pool,
+        progress: Progress | None,
+    ) -> Iterator[tuple[str, Report]]:
+        """What several processes prove, put together; a stream about which there is a doubt is judged here."""
+        total, leaves, found = sum(span.end - span.start for span in ranges), 0, {}
+        waiting = [*stream_ids]
+        parts: dict[str, list[int]] = {name: [] for name in stream_ids}
+        for number, span in enumerate(ranges):
+            parts[span.stream_id].append(number)
+        done = pool.prove(ranges)
+        while waiting:
+            name = waiting[0]
+            if not all(number in found for number in parts[name]):
+                number, part = next(done)
+                found[number] = part
+                leaves += ranges[number].end - ranges[number].start
+                if progress is not None:
+                    progress(leaves, total)
+                continue
+            view = self.reader.source.view(self.reader.number(name))
+            proven = [found.pop(number) for number in parts[name]]
+            yield name, put_together(self.reader, name, view, proven) or self.verify(name)
+            waiting.pop(0)
 
     def verify_root(self, progress: Progress | None = None) -> list[Failure]:
         """Judge the root log, every published note, and the guard."""
@@ -156,6 +217,12 @@ class Inspection:
             return self.reader.root_of(layout.ROOT_LOG, size) == guard.root_hash
         except TlogError:
             return False
+
+
+def _onward(progress: Progress | None, before: int, total: int) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda done, _: progress(before + done, total)
 
 
 def _read_guard(path: Path, store_id: bytes) -> GuardState | None:

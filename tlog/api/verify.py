@@ -12,8 +12,17 @@ from tlog.api.context import GATE, LOG, answer, own_number
 from tlog.api.query import VerifyQuery, read_query
 from tlog.core.wire import b64encode
 from tlog.errors import InvalidInput
+from tlog.examiners.aside import judge_aside
+from tlog.examiners.messages import Judge, Setup
 from tlog.fsck import Report, verify_stream
+from tlog.log import Log
 from tlog.reader import Reader
+from tlog.store import layout
+
+# Leaves that are done sooner than a process has started, and hold up nobody.
+_AT_ONCE = 2048
+# Ingest goes first; what it leaves of a core is enough.
+_NICE = 19
 
 
 async def get_verify(request: web.Request) -> web.Response:
@@ -31,12 +40,37 @@ async def get_verify(request: web.Request) -> web.Response:
         detail = f"from_sequence <= to_sequence < {size} is required"
         raise InvalidInput("range", detail, "/to_sequence")
     async with gate.long_reads.turn():
-        # In a thread, with a reader of its own: the event loop goes on using the other one.
-        reader = Reader(log.source)
-        report = await asyncio.get_running_loop().run_in_executor(
-            None, lambda: verify_stream(reader, stream_id, start, end, vault=log.vault)
-        )
+        if (size if end is None else end) - start <= _AT_ONCE:
+            # In a thread, with a reader of its own: the event loop goes on using the other one.
+            reader = Reader(log.source)
+            report = await asyncio.get_running_loop().run_in_executor(
+                None, lambda: verify_stream(reader, stream_id, start, end, vault=log.vault)
+            )
+        else:
+            found = await judge_aside(
+                _setup(log), _question(log, stream_id, start, end), lambda: _gone(request)
+            )
+            if found is None:
+                return web.Response(status=499)  # read by nobody
+            report = found
     return answer(_verification(report))
+
+
+def _setup(log: Log) -> Setup:
+    vault = (log.directory / "keys", log.directory / log.config.vault_key)
+    return Setup(str(log.store.path), (str(vault[0]), str(vault[1])), _NICE)
+
+
+def _question(log: Log, stream_id: str, start: int, end: int | None) -> Judge:
+    source = log.source
+    number = source.numbers[stream_id]
+    # In this order each covers the one before it, whatever is committed meanwhile.
+    view, head, root_view = source.view(number), source.head(), source.view(layout.ROOT_LOG)
+    return Judge(source.origin, number, source.rows[number], view, root_view, head.root, start, end)
+
+
+def _gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 def _verification(report: Report) -> Verification:

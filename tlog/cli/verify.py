@@ -67,9 +67,16 @@ def progress_bar(title: str, least: int = _LONG) -> Iterator[Callable[[int, int]
 @click.option("--api-key", envvar="TLOG_API_KEY", help="For a URL: gets a token; or $TLOG_API_KEY.")
 @click.option("--tenant", help="For a URL: whose API key it is, where --stream does not say it.")
 @click.option(
+    "--jobs",
+    type=click.IntRange(1, 1024),
+    help="For a DIR: so many processes at once, where there is enough to do. Default: one a core.",
+)
+@click.option(
     "--full", is_flag=True, help="For a URL: check again what an earlier run has checked."
 )
-def verify(source: str, stream: str | None, vkey: str | None, **options: Any) -> int:
+def verify(
+    source: str, stream: str | None, vkey: str | None, jobs: int | None, **options: Any
+) -> int:
     """Verify the log in DIR, or the log at URL.
 
     For a DIR everything is read and recomputed: entries, chain, trees, tiles, heads, published notes, the guard,
@@ -99,10 +106,12 @@ def verify(source: str, stream: str | None, vkey: str | None, **options: Any) ->
         return verify_url(source, Options(stream, vkey, **options))
     if "://" in source:
         raise InvalidInput("usage", f"{source} is neither a directory nor an http(s) URL")
-    return verify_directory(Path(source), stream, vkey)
+    return verify_directory(Path(source), stream, vkey, jobs)
 
 
-def verify_directory(directory: Path, stream_id: str | None, vkey: str | None) -> int:
+def verify_directory(
+    directory: Path, stream_id: str | None, vkey: str | None, jobs: int | None = None
+) -> int:
     """Verify every stream of a directory and the root log, or one stream alone, and print a line each."""
     from tlog.inspection import Inspection
 
@@ -111,11 +120,11 @@ def verify_directory(directory: Path, stream_id: str | None, vkey: str | None) -
         if vkey is not None and vkey != inspection.vkey:
             click.echo(f"NOT THE LOG THAT YOU KNOW: its store is signed for {inspection.vkey}")
             return 1
-        for name in [stream_id] if stream_id is not None else inspection.streams():
-            with progress_bar(name) as update:
-                report = inspection.verify(name, update)
-            click.echo(line_of(name, report))
-            failures += [(name, failure) for failure in report.failures]
+        names = [stream_id] if stream_id is not None else inspection.streams()
+        with progress_bar(stream_id or "streams") as update:
+            for name, report in inspection.verify_all(names, jobs or _cores(), update):
+                click.echo(line_of(name, report))
+                failures += [(name, failure) for failure in report.failures]
         if stream_id is None:
             with progress_bar("root log") as update:
                 found = inspection.verify_root(update)
@@ -126,6 +135,13 @@ def verify_directory(directory: Path, stream_id: str | None, vkey: str | None) -
     for name, failure in failures:
         click.echo(f"  {name} at sequence {failure.sequence}: {failure.check}: {failure.detail}")
     return 1 if failures else 0
+
+
+def _cores() -> int:
+    """Cores that this process may use; all of them where the system does not tell."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _print_scope(inspection: Inspection, *, known: bool) -> None:

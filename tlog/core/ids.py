@@ -75,6 +75,17 @@ def event_id(ms: int, stream_number: int, leaf_index: int) -> str:
     )
 
 
+def event_ids(ms: int, stream_number: int, start: int, end: int) -> list[str]:
+    """The ids of leaves [start, end), all of one time, `end` at most the next multiple of 1,024. HOT.
+
+    Raises: AssertionError as `event_id`, and when the leaves do not share all but the last two characters.
+    """
+    if start >> 10 != end - 1 >> 10:
+        raise AssertionError("tlog: ids of leaves that share no prefix")
+    prefix = event_id(ms, stream_number, start)[:-2]
+    return [prefix + pair for pair in _PAIRS[start & 1023 : (end - 1 & 1023) + 1]]
+
+
 @lru_cache(maxsize=16_384)
 def _event_prefix(ms: int, stream_number: int) -> str:
     # `evt_` and the 16 characters that all events of one stream and commit have in common.
