@@ -41,7 +41,9 @@ witnesses.keeper     -> core errors
 witnesses.policy     -> core errors
 publication          -> witnesses.keeper witnesses.clock sequencer.publish core errors
 anchors              -> store config core errors
-log                  -> anchors publication published witnesses.policy declarations prepare reader sequencer signers accounts vault keys store config core errors
+served               -> anchors prepare reader sequencer.batch accounts vault config
+log                  -> served anchors publication published witnesses.policy declarations prepare reader sequencer signers accounts vault keys store config core errors
+opening              -> log declarations store errors
 surface              -> cache reader sequencer store core errors
 witnesses            -> publication reader sequencer store.layout core errors
 fsck                 -> reader vault store core errors
@@ -51,8 +53,9 @@ inspection           -> fsck_root fsck reader sequencer vault keys store config 
 client.fetch         -> core errors
 client               -> verdicts events core errors
 monitor              -> client verdicts core errors
-api                  -> log witnesses.keeper anchors listing surface fsck reader sequencer.batch store.layout tokens events core errors
+api                  -> log served witnesses.keeper anchors listing surface fsck reader sequencer.batch store.layout tokens events core errors
 server               -> *
+workers              -> *
 cli                  -> *
 __main__             -> cli
 witness              -> tlog.core tlog.client.fetch tlog.errors
@@ -74,12 +77,14 @@ LIBRARIES = {
         "tlog.witnesses.http",
         "tlog.api",
         "tlog.server",
+        "tlog.workers",
         "tlog.cli",
         "witness",
     ),
     "aiohttp.web": (
         "tlog.api",
         "tlog.server",
+        "tlog.workers",
         "tlog.cli.demo.tsa",
         "witness.api",
         "witness.monitor",
@@ -102,7 +107,8 @@ LIBRARIES = {
     "sklearn": ("tlog.cli",),
     "numpy": ("tlog.cli",),
     "tomli": ("tlog.config", "witness.config"),
-    "uvloop": ("tlog.server", "tlog.cli", "witness.server", "witness.cli"),
+    "uvloop": ("tlog.server", "tlog.workers", "tlog.cli", "witness.server", "witness.cli"),
+    "yarl": ("tlog.workers.relay",),
 }
 
 # Modules that may be longer than 300 lines, up to 500, each with its reason in a comment.

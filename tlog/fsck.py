@@ -25,7 +25,7 @@ from tlog.core.merkle import Edge
 from tlog.errors import CorruptStore, InvalidInput, Refused, TlogError, VerificationError
 from tlog.reader import Located, Reader
 from tlog.store import layout
-from tlog.vault import Vault
+from tlog.vault import Sealer
 
 MAX_FAILURES = 100
 _BUNDLE = layout.TILE_WIDTH
@@ -57,7 +57,7 @@ class Report(NamedTuple):
 class _Stream:
     """The running check of one stream, leaf by leaf."""
 
-    def __init__(self, reader: Reader, number: int, vault: Vault | None) -> None:
+    def __init__(self, reader: Reader, number: int, vault: Sealer | None) -> None:
         self.reader = reader
         self.number = number
         self.vault = vault
@@ -108,7 +108,7 @@ class _Stream:
             )
         self.producers[producer_id] = number
 
-    def payload(self, located: Located, entry: Entry, vault: Vault) -> None:
+    def payload(self, located: Located, entry: Entry, vault: Sealer) -> None:
         commitment = entry.record["commitment"]
         root = bytes.fromhex(commitment["root"][7:])
         try:
@@ -145,7 +145,7 @@ def verify_stream(
     start: int = 0,
     end: int | None = None,
     *,
-    vault: Vault | None = None,
+    vault: Sealer | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Check leaves [start, end) of a stream, and its head where `end` reaches it.

@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NoReturn
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
 
 from aiohttp import web
 
 from tlog.api import surface
-from tlog.api.context import GATE, LOG, Gate
+from tlog.api.context import GATE, LOG, WRITER, Gate
 from tlog.api.openapi import DOCUMENT, document
 from tlog.api.problems import expect, problems_middleware
-from tlog.api.routes import ROUTES, Handler
+from tlog.api.routes import ROUTES, Handler, Route, none
 from tlog.log import Log
+from tlog.served import Served
 
 
-def make_app(log: Log) -> web.Application:
-    """The application; the caller opens, starts and closes `log`."""
-    app = web.Application(middlewares=[problems_middleware])
+def make_app(
+    log: Served,
+    *,
+    gate: Gate | None = None,
+    relay: Handler | None = None,
+    outer: Sequence[Any] = (),
+) -> web.Application:
+    """The application; the caller opens, starts and closes `log`.
+
+    `gate`: one that shares its counts with other processes. `relay`: what passes a request on to the process that commits;
+    where `log` is not the `Log` itself there must be one. `outer`: middlewares before all others.
+    """
+    app = web.Application(middlewares=[*outer, problems_middleware])
     app[LOG] = log
-    app[GATE] = Gate(log)
+    app[GATE] = gate or Gate(log)
+    if relay is None:
+        if not isinstance(log, Log):
+            raise AssertionError("tlog: a front end without a relay")
+        app[WRITER] = log
     app[DOCUMENT] = document(ROUTES)
     surface.setup(app, log)
     for pattern in dict.fromkeys(route.pattern or route.path for route in ROUTES):
         resource = app.router.add_resource(pattern)
-        handlers = {r.method: r.handler for r in ROUTES if pattern == (r.pattern or r.path)}
+        handlers = {
+            r.method: r.handler if relay is None else _relayed(r, relay)
+            for r in ROUTES
+            if pattern == (r.pattern or r.path)
+        }
         if "GET" in handlers:
             handlers["HEAD"] = handlers["GET"]
         for method, handler in handlers.items():
@@ -34,16 +53,33 @@ def make_app(log: Log) -> web.Application:
     return app
 
 
-def make_runner(log: Log, *, shutdown_timeout: float = 5.0) -> web.AppRunner:
+def make_runner(
+    log: Served,
+    *,
+    shutdown_timeout: float = 5.0,
+    gate: Gate | None = None,
+    relay: Handler | None = None,
+    outer: Sequence[Any] = (),
+) -> web.AppRunner:
     """The application with the server's settings that its rules for bodies rely on."""
     return web.AppRunner(
-        make_app(log),
+        make_app(log, gate=gate, relay=relay, outer=outer),
         access_log=None,
         handle_signals=False,
         shutdown_timeout=shutdown_timeout,
         auto_decompress=False,  # compressed bodies are refused, so nothing must inflate them
         lingering_time=2.0,  # seconds for which the rest of a refused body is read and dropped
     )
+
+
+def _relayed(route: Route, relay: Handler) -> Handler:
+    if route.relay is none:
+        return route.handler
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await (relay if route.relay(request) else route.handler)(request)
+
+    return answer
 
 
 def _refusal(methods: Iterable[str]) -> Handler:

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 from aiohttp import HttpVersion11, web
 
+from tlog.api.context import LOG
 from tlog.errors import InvalidInput, Refused, TlogError, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -116,8 +117,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @web.middleware
 async def problems_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn every exception into a problem document; only the unexpected is logged as an error."""
+    """Turn every exception into a problem document; only the unexpected is logged as an error.
+
+    No handler runs before all that was answered to anybody can be read here: a client may use many connections.
+    """
     try:
+        log = request.app[LOG]
+        if log.behind:
+            await log.catch_up()
         return await handler(request)
     except TlogError as error:
         return failure(request, error)
