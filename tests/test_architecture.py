@@ -17,6 +17,7 @@ from tests.paths import REPOSITORY
 ARROWS_TEXT = """
 errors               -> nothing of ours
 cache                -> nothing of ours
+addresses            -> nothing of ours
 core                 -> errors
 events               -> core errors
 verdicts             -> core errors

@@ -6,13 +6,13 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
+from tlog.addresses import serving
 from tlog.api.app import make_runner
 from tlog.core.note import parse_vkey
 from tlog.errors import TlogError
@@ -51,12 +51,6 @@ async def listen(
     """Take connections for an application. Raises: OSError. `reuse_port`: several processes do, and the kernel deals them out."""
     site = web.TCPSite(runner, host, port, backlog=1024, reuse_address=True, reuse_port=reuse_port)
     await site.start()
-
-
-def serving(origin: str, vkey: str, addresses: Sequence[tuple[Any, ...]]) -> str:
-    """What is printed once all accept connections."""
-    shown = ", ".join(f"http://{address[0]}:{address[1]}" for address in addresses)
-    return f"serving {origin} on {shown}\nvkey {vkey}"
 
 
 def settle() -> None:

@@ -35,6 +35,7 @@ def run(arguments: Sequence[str]) -> int:
         return serve_fronts(Path(directory), places, int(rest[0]), supervisor)
     from tlog.workers.frontend import serve_clients
 
+    supervisor.wait()  # the modules above take longer than all else
     supervisor.watch()
     addresses = [(host, int(port)) for host, port in zip(rest[::2], rest[1::2], strict=True)]
     return serve_clients(Path(directory), places, addresses, supervisor)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from tlog.workers.control import Ready
+from tlog.workers.control import GO, Ready
 from tlog.workers.places import Places
 
 # Seconds before something that ended is started again: doubled each time, from the first on once it has lived long enough.
@@ -56,6 +56,11 @@ class Child:
                 return None
             line += part
         return msgspec.json.decode(line, type=Ready)
+
+    def go(self) -> None:
+        """Tell it that there is somebody to work with."""
+        with suppress(OSError):  # it has ended
+            self._control.send(GO)
 
     async def ended(self) -> int:
         """Its exit code."""

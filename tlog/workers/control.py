@@ -10,7 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-ORPHANED = 76
+#: Exit codes: of a front end that lost the process that commits, and of any that lost its supervisor.
+DESERTED, ORPHANED = 75, 76
+
+
+GO = b"go\n"
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -41,6 +45,11 @@ class Control:
             os._exit(ORPHANED)
 
         threading.Thread(target=wait, name="tlog-supervisor", daemon=True).start()
+
+    def wait(self) -> None:
+        """Until the supervisor says that there is somebody to work with. Ends this process if it never will."""
+        if self._connection.recv(len(GO)) != GO:
+            os._exit(ORPHANED)
 
     def ready(self, origin: str, vkey: str) -> None:
         """Tell the supervisor that this process does its work."""

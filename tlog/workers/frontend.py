@@ -9,14 +9,11 @@ from pathlib import Path
 
 from tlog.api.app import make_runner
 from tlog.server import listen, settle
-from tlog.workers.control import Control
+from tlog.workers.control import DESERTED, Control
 from tlog.workers.front import Front
 from tlog.workers.gate import shared_gate
 from tlog.workers.places import Places
 from tlog.workers.relay import Relay
-
-#: Exit code of a front end that lost the process that commits.
-DESERTED = 75
 
 
 def serve_clients(

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
+
+from tlog.errors import InvalidInput
+
+_SOCKET_PATH = 107  # bytes, on Linux
 
 
 class Places(NamedTuple):
@@ -34,3 +40,13 @@ class Places(NamedTuple):
     def buckets(self, name: str) -> Path:
         """A table of token buckets."""
         return self.directory / f"{name}.buckets"
+
+
+def meeting_place() -> Path:
+    """A new private directory, under a path that leaves room for the names of sockets."""
+    for parent in (None, "/tmp"):
+        path = Path(tempfile.mkdtemp(prefix="tlog-", dir=parent))
+        if len(os.fsencode(Places(path).questions)) <= _SOCKET_PATH:
+            return path
+        path.rmdir()
+    raise InvalidInput("usage", "the temporary directory has too long a path for a socket")

@@ -16,12 +16,10 @@ from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from tlog.server import serving
-from tlog.workers.address import meeting_place, reserve
+from tlog.addresses import reserve, serving
 from tlog.workers.child import Child, Patience
-from tlog.workers.control import Ready
-from tlog.workers.frontend import DESERTED
-from tlog.workers.places import Places
+from tlog.workers.control import DESERTED
+from tlog.workers.places import Places, meeting_place
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +52,7 @@ class Post:
         self._places = places
         self._addresses = addresses
         self._child: Child | None = None
+        self.go = asyncio.Event()  # there is somebody to work with
         self.manned = asyncio.Event()  # for the first time
 
     async def keep(self) -> int:
@@ -64,6 +63,8 @@ class Post:
             child = self._child = await Child.start(
                 "front", self._directory, self._places, *self._addresses
             )
+            await self.go.wait()
+            child.go()
             if await child.ready() is not None:
                 self.manned.set()
             code = await child.ended()
@@ -76,6 +77,8 @@ class Post:
     async def leave(self, number: signal.Signals | None) -> None:
         """Wait for the end of whoever stands here, told by a signal or by itself."""
         if self._child is not None:
+            if not self.go.is_set():
+                number = signal.SIGTERM  # it waits for what will not come
             await self._child.stop(number, _LEAVE)
 
 
@@ -112,17 +115,13 @@ class Supervisor:
 
     async def _once(self) -> int | None:
         """From a start to an end; the exit code, or None if all are to be started again."""
-        sequencer = await Child.start("sequencer", self._directory, self._places, self._workers)
-        ready = await self._unless_stopped(sequencer.ready())
-        if ready is None:
-            code = await sequencer.stop(signal.SIGTERM if self._stop.is_set() else None, None)
-            again = self._said and code not in _REFUSALS and not self._stop.is_set()
-            return None if again else code
         addresses = [part for address in self._addresses for part in address[:2]]
         posts = [Post(self._directory, self._places, addresses) for _ in range(self._workers)]
+        sequencer = await Child.start("sequencer", self._directory, self._places, self._workers)
+        # They load their modules meanwhile.
         keepers = [asyncio.create_task(post.keep()) for post in posts]
         ended = asyncio.create_task(sequencer.ended())
-        saying = asyncio.create_task(self._say(ready, posts))
+        saying = asyncio.create_task(self._say(sequencer, posts))
         await self._unless_stopped(
             asyncio.wait((ended, *keepers), return_when=asyncio.FIRST_COMPLETED)
         )
@@ -137,9 +136,16 @@ class Supervisor:
         code = await sequencer.stop(None if alone else signal.SIGTERM, None)
         if self._stop.is_set():
             return code
-        return None if alone else refused
+        if alone:
+            return code if code in _REFUSALS or not self._said else None
+        return refused
 
-    async def _say(self, ready: Ready, posts: Sequence[Post]) -> None:
+    async def _say(self, sequencer: Child, posts: Sequence[Post]) -> None:
+        ready = await sequencer.ready()
+        if ready is None:
+            return
+        for post in posts:
+            post.go.set()
         for post in posts:
             await post.manned.wait()
         if not self._said:

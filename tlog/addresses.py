@@ -1,26 +1,16 @@
-"""What the processes of one run share from outside: the public address, and a private directory to meet in."""
+"""Public addresses: how they are reserved for several processes, and how they are shown."""
 
 from __future__ import annotations
 
-import os
 import socket
-import tempfile
-from pathlib import Path
-
-from tlog.errors import InvalidInput
-from tlog.workers.places import Places
-
-_SOCKET_PATH = 107  # bytes, on Linux
+from collections.abc import Sequence
+from typing import Any
 
 
-def meeting_place() -> Path:
-    """A new private directory, under a path that leaves room for the names of sockets."""
-    for parent in (None, "/tmp"):
-        path = Path(tempfile.mkdtemp(prefix="tlog-", dir=parent))
-        if len(os.fsencode(Places(path).questions)) <= _SOCKET_PATH:
-            return path
-        path.rmdir()
-    raise InvalidInput("usage", "the temporary directory has too long a path for a socket")
+def serving(origin: str, vkey: str, addresses: Sequence[tuple[Any, ...]]) -> str:
+    """What is printed once all accept connections."""
+    shown = ", ".join(f"http://{address[0]}:{address[1]}" for address in addresses)
+    return f"serving {origin} on {shown}\nvkey {vkey}"
 
 
 def reserve(host: str, port: int) -> list[socket.socket]:
