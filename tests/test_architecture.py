@@ -17,6 +17,7 @@ from tests.paths import REPOSITORY
 ARROWS_TEXT = """
 errors               -> nothing of ours
 cache                -> nothing of ours
+addresses            -> nothing of ours
 core                 -> errors
 events               -> core errors
 verdicts             -> core errors
@@ -41,7 +42,9 @@ witnesses.keeper     -> core errors
 witnesses.policy     -> core errors
 publication          -> witnesses.keeper witnesses.clock sequencer.publish core errors
 anchors              -> store config core errors
-log                  -> anchors publication published witnesses.policy declarations prepare reader sequencer signers accounts vault keys store config core errors
+served               -> anchors prepare reader sequencer.batch accounts vault store config
+log                  -> served anchors publication published witnesses.policy declarations prepare reader sequencer signers accounts vault keys store config core errors
+opening              -> log declarations store errors
 surface              -> cache reader sequencer store core errors
 witnesses            -> publication reader sequencer store.layout core errors
 shapes               -> core errors
@@ -56,8 +59,9 @@ inspection           -> examiners fsck_root fsck_ranges fsck reader sequencer va
 client.fetch         -> core errors
 client               -> verdicts events core errors
 monitor              -> client verdicts core errors
-api                  -> cache log witnesses.keeper anchors listing surface examiners fsck reader sequencer.batch store.layout tokens events core errors
+api                  -> cache log served witnesses.keeper anchors listing surface examiners fsck reader sequencer.batch store.layout tokens events core errors
 server               -> *
+workers              -> *
 cli                  -> *
 __main__             -> cli
 witness              -> tlog.core tlog.client.fetch tlog.errors
@@ -79,12 +83,14 @@ LIBRARIES = {
         "tlog.witnesses.http",
         "tlog.api",
         "tlog.server",
+        "tlog.workers",
         "tlog.cli",
         "witness",
     ),
     "aiohttp.web": (
         "tlog.api",
         "tlog.server",
+        "tlog.workers",
         "tlog.cli.demo.tsa",
         "witness.api",
         "witness.monitor",
@@ -107,7 +113,8 @@ LIBRARIES = {
     "sklearn": ("tlog.cli",),
     "numpy": ("tlog.cli",),
     "tomli": ("tlog.config", "witness.config"),
-    "uvloop": ("tlog.server", "tlog.cli", "witness.server", "witness.cli"),
+    "uvloop": ("tlog.server", "tlog.workers", "tlog.cli", "witness.server", "witness.cli"),
+    "yarl": ("tlog.workers.relay",),
 }
 
 # Modules that may be longer than 300 lines, up to 500, each with its reason in a comment.

@@ -22,7 +22,7 @@ from tlog.shapes import Found, Known, Shape
 from tlog.store import layout
 from tlog.store.environment import LogStore
 from tlog.store.lookup import Tail, entries_at, positions_of_bundle
-from tlog.vault import Vault
+from tlog.vault import Sealer
 
 _MAX_SHAPES = 16
 _LEARN_PER_BUNDLE = 8
@@ -88,7 +88,7 @@ class Proven(NamedTuple):
 class Prover:
     """Proves bundles of one stream, and learns what its entries look like."""
 
-    def __init__(self, store: LogStore, number: int, stream_id: str, vault: Vault | None) -> None:
+    def __init__(self, store: LogStore, number: int, stream_id: str, vault: Sealer | None) -> None:
         self._store = store
         self._number = number
         self._stream_id = stream_id

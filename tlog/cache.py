@@ -15,7 +15,7 @@ V = TypeVar("V")
 class Cache(Generic[K, V]):
     """At most `limit` values.
 
-    `get` may be called by any thread at any time. `find`, `put` and `clear` only under the owner's lock: a promotion that
+    `get` may be called by any thread at any time. `find`, `put`, `drop` and `clear` only under the owner's lock: a promotion that
     ran beside `clear` would bring a value back that its owner has just forgotten on purpose.
     """
 
@@ -47,6 +47,11 @@ class Cache(Generic[K, V]):
         if len(self._young) >= self._half:
             self._old, self._young = self._young, {}
         self._young[key] = value
+
+    def drop(self, key: K) -> None:
+        """Forget one value, if it is here."""
+        self._young.pop(key, None)
+        self._old.pop(key, None)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -27,7 +27,7 @@ from tlog.fsck_tree import Tree
 from tlog.reader import Located, Reader
 from tlog.sequencer.streams import StreamView
 from tlog.store import layout
-from tlog.vault import Vault
+from tlog.vault import Sealer
 
 MAX_FAILURES = 100
 _BUNDLE = layout.TILE_WIDTH
@@ -59,7 +59,7 @@ class Report(NamedTuple):
 class _Stream:
     """The running check of one stream, leaf by leaf."""
 
-    def __init__(self, reader: Reader, number: int, vault: Vault | None, *, whole: bool) -> None:
+    def __init__(self, reader: Reader, number: int, vault: Sealer | None, *, whole: bool) -> None:
         self.reader = reader
         self.number = number
         self.vault = vault
@@ -135,7 +135,7 @@ class _Stream:
             )
         self.producers[producer_id] = number
 
-    def payload(self, located: Located, entry: Entry, vault: Vault) -> None:
+    def payload(self, located: Located, entry: Entry, vault: Sealer) -> None:
         commitment = entry.record["commitment"]
         root = bytes.fromhex(commitment["root"][7:])
         try:
@@ -172,7 +172,7 @@ def verify_stream(
     start: int = 0,
     end: int | None = None,
     *,
-    vault: Vault | None = None,
+    vault: Sealer | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Check leaves [start, end) of a stream, and its head where `end` reaches it.

@@ -69,6 +69,7 @@ class Keyring:
         #: By the tenant and what a caller has in hand: the subject's pseudonym, the day's number, or the header.
         self.keys: Cache[tuple[str, str | int | bytes], DataKey] = Cache(CACHE_LIMIT)
         self.look_at = monotonic() + LOOK_INTERVAL  # when to `look`, by the monotonic clock
+        self.generation = 0  # one more each time that something may have been destroyed
 
     @classmethod
     def create(cls, path: Path, kek: KeyEncryptionKey) -> Keyring:
@@ -227,6 +228,7 @@ class Keyring:
         return self._pending.get(row) or self._rows.get(row)
 
     def _forget(self) -> None:
+        self.generation += 1
         self.names.clear()
         self.keys.clear()
 

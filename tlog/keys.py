@@ -150,12 +150,16 @@ class TenantKey:
 
 
 class DataKey:
-    """The two children of a data key, and the 18 bytes `header` that name it: version, kind, reference (16)."""
+    """The two children of a data key, and the 18 bytes `header` that name it: version, kind, reference (16).
 
-    __slots__ = ("box", "header", "mac")
+    `key`, 32 bytes, is for another process of this log's alone, which makes the same object of it.
+    """
+
+    __slots__ = ("box", "header", "key", "mac")
 
     def __init__(self, header: bytes, key: bytes) -> None:
         self.header = header
+        self.key = key
         # One per subject, so made often: keyed BLAKE2b (RFC 7693) costs a third of two HMACs.
         both = hashlib.blake2b(b"tlog/vault/data/v1", key=key).digest()
         self.box = Xaes(both[:KEY_BYTES])

@@ -98,10 +98,13 @@ class Listing:
 
     def _scan(self, start: int) -> Iterator[tuple[int, int, bytes]]:
         """(position, commit's milliseconds, chunk) of every record from `start` on."""
+        newest = self._source.head().commit
         for number in range(start >> _OFFSET_BITS, self._end()):
             with self._store.read() as txn:
                 chunk = bytes(self._store.chunk(txn, number))
-            ms = CHUNK_HEADER.unpack_from(chunk)[3]
+            _, commit, _, ms = CHUNK_HEADER.unpack_from(chunk)
+            if commit > newest:  # stored, but not public yet; a stream that it opens may be unknown
+                return
             offset = CHUNK_HEADER.size
             while offset < len(chunk):
                 position = number << _OFFSET_BITS | offset

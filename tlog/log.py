@@ -32,6 +32,7 @@ from tlog.sequencer.guard import Guard
 from tlog.sequencer.loop import Sequencer
 from tlog.sequencer.pool import Limits
 from tlog.sequencer.recover import create_log, open_log
+from tlog.served import Person
 from tlog.signers import LogSigner, create_key, load_key
 from tlog.store import layout
 from tlog.store.environment import LogStore
@@ -80,49 +81,6 @@ def init_log(directory: Path, origin: str) -> str:
     return signer.vkey
 
 
-def declare_or_open_stream(
-    directory: Path, stream_id: str, *, public: bool, deadline: float, before: Callable[[Log], None]
-) -> bool:
-    """Open a stream in DIR; beside a running server, declare it and wait for the server to open it.
-
-    `deadline` is of `time.monotonic`; `before` is called before anything is signed, and may raise. Returns whether the
-    stream is open by then. Raises: Refused (exists, reserved-tenant), InvalidInput.
-    """
-    try:
-        log = Log(directory)
-    except Refused as error:
-        if error.kind != "in-use":
-            raise
-        return _declare(directory, stream_id, public=public, deadline=deadline)
-    try:
-        before(log)
-        log.start()
-        log.open_stream(stream_id, public=public)
-    finally:
-        log.close()
-    return True
-
-
-def _declare(directory: Path, stream_id: str, *, public: bool, deadline: float) -> bool:
-    check_stream_name(stream_id)
-    store = LogStore.open(directory / "log", readonly=True)
-
-    def is_open() -> bool:
-        return any(row.stream_id == stream_id for _, row in store.streams())
-
-    try:
-        if is_open():
-            raise Refused("exists", f"the stream {stream_id} exists already")
-        declarations.declare(directory, stream_id, public=public)
-        while time.monotonic() < deadline:
-            if is_open():
-                return True
-            time.sleep(0.1)
-        return False
-    finally:
-        store.close()
-
-
 def check_stream_name(stream_id: str) -> None:
     """Raises: InvalidInput when outside the grammar, Refused (reserved-tenant) for the log's own tenant."""
     if parse_stream_id(stream_id).tenant == "tlog":
@@ -131,6 +89,9 @@ def check_stream_name(stream_id: str) -> None:
 
 class Log:
     """An open log. `start` begins to commit; `close` commits what is waiting and releases everything."""
+
+    #: How many front ends there should be and how many there are, where they are processes of their own; see `workers`.
+    workers: Callable[[], tuple[int, int]] | None = None
 
     def __init__(
         self,
@@ -199,6 +160,26 @@ class Log:
         self.vault.close()
         self.guard.close()
         self.store.close()
+
+    @property
+    def behind(self) -> bool:
+        """Never: what this process answers, it can read."""
+        return False
+
+    @property
+    def introduces(self) -> bool:
+        """No: the vault of this process makes what it needs."""
+        return False
+
+    async def catch_up(self) -> None:
+        """There is nothing to wait for."""
+
+    async def introduce(self, tenant: str, persons: Sequence[Person]) -> None:
+        """There is nothing to fetch."""
+
+    def stream_vkey(self, origin: str) -> str:
+        """The verifier key of a stream, by its origin."""
+        return self.signer.stream_vkey(origin)
 
     def stream_exists(self, stream_id: str) -> bool:
         """Whether a stream is open."""

@@ -7,6 +7,7 @@ flushes them, which it does before the commit that needs them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from tlog.core.commitment import commit
 from tlog.core.ids import parse_stream_id, public_label, stream_label
@@ -15,13 +16,13 @@ from tlog.events.splice import segments
 from tlog.events.submission import Submission, canonical_body
 from tlog.sequencer.batch import Opening, Prepared
 from tlog.store.layout import Record
-from tlog.vault import Vault, random_bytes
+from tlog.vault import Sealer, random_bytes
 
 
 class Preparer:
     """Prepares events for the sequencer."""
 
-    def __init__(self, vault: Vault, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, vault: Sealer, clock_ms: Callable[[], int]) -> None:
         self._vault = vault
         self._clock_ms = clock_ms
 
@@ -74,6 +75,16 @@ class Preparer:
         """Give the event what a retry of it will be compared with."""
         event.body = body
         event.mac = self._vault.keyed_hash(tenant, event.sealed, body)
+
+    @staticmethod
+    def persons(sub: Submission) -> list[tuple[Literal["usr", "sub"], str]]:
+        """Kind and identifier of the persons whose pseudonyms `event` will ask for."""
+        found: list[tuple[Literal["usr", "sub"], str]] = []
+        if sub.actor_type == "USER" and sub.actor_id is not None:
+            found.append(("usr", sub.actor_id))
+        if sub.subject_id is not None:
+            found.append(("sub", sub.subject_id))
+        return found
 
     def _pseudonyms(self, sub: Submission, tenant: str) -> tuple[str | None, str | None]:
         actor = subject = None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
 from aiohttp import web
 
+from tlog.addresses import serving
 from tlog.api.app import make_runner
 from tlog.core.note import parse_vkey
 from tlog.errors import TlogError
@@ -31,11 +33,46 @@ def serve(directory: Path, host: str, port: int) -> int:
 
 
 async def _serve(directory: Path, host: str, port: int) -> int:
+    @asynccontextmanager
+    async def door(log: Log, stop: asyncio.Event) -> AsyncIterator[None]:
+        runner = make_runner(log)
+        await runner.setup()
+        await listen(runner, host, port)
+        print(serving(log.config.origin, log.vkey, runner.addresses), flush=True)
+        yield
+        await runner.cleanup()
+
+    return await run_log(directory, door)
+
+
+async def listen(
+    runner: web.AppRunner, host: str, port: int, *, reuse_port: bool | None = None
+) -> None:
+    """Take connections for an application. Raises: OSError. `reuse_port`: several processes do, and the kernel deals them out."""
+    site = web.TCPSite(runner, host, port, backlog=1024, reuse_address=True, reuse_port=reuse_port)
+    await site.start()
+
+
+def settle() -> None:
+    """What lives for ever need not be walked by every collection of garbage (p99 27 → 15 ms)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+async def run_log(
+    directory: Path, door: Callable[[Log, asyncio.Event], AbstractAsyncContextManager[None]]
+) -> int:
+    """Open the log and run everything that belongs to it until a signal or a failure of the writer; the exit code.
+
+    Requests come in through `door`, which is open from when events are taken to when the last ones are answered. The event
+    is set when it is time to close. Raises: TlogError for what forbids a start.
+    """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
     def failed(error: BaseException) -> None:
-        with contextlib.suppress(RuntimeError):
+        with suppress(RuntimeError):
             loop.call_soon_threadsafe(stop.set)
 
     log = Log(directory, fatal=failed)
@@ -50,23 +87,15 @@ async def _serve(directory: Path, host: str, port: int) -> int:
     gateway.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    runner = make_runner(log)
-    await runner.setup()
-    await web.TCPSite(runner, host, port, backlog=1024, reuse_address=True).start()
-    # What lives for ever need not be walked by every collection (p99 27 → 15 ms).
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-    addresses = ", ".join(f"http://{a[0]}:{a[1]}" for a in runner.addresses)
-    print(f"serving {log.config.origin} on {addresses}\nvkey {log.vkey}", flush=True)
-    log.store.clear_stale_readers()
-    scrub = Scrub(log)
-    scrub.start()
-    declared = asyncio.create_task(_open_declared(log))
-    await stop.wait()
-    declared.cancel()
-    await loop.run_in_executor(None, scrub.stop)
-    await runner.cleanup()
+    async with door(log, stop):
+        settle()
+        log.store.clear_stale_readers()
+        scrub = Scrub(log)
+        scrub.start()
+        declared = asyncio.create_task(_open_declared(log))
+        await stop.wait()
+        declared.cancel()
+        await loop.run_in_executor(None, scrub.stop)
     await gateway.close()
     await loop.run_in_executor(None, log.close)
     return 70 if log.failure is not None else 0

@@ -15,10 +15,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import orjson
 
+from tlog.cache import Cache
 from tlog.core.hashes import HASH_SIZE, Hash
 from tlog.errors import CorruptStore, VerificationError
 from tlog.keyring import Keyring
@@ -36,27 +37,26 @@ SALT_BYTES = 32
 DAY_MS = 86_400_000
 
 
-class Vault:
-    """Seals and unseals payloads, names persons, and erases them."""
+class Ring(Protocol):
+    """Where keys and pseudonyms come from: the `Keyring` itself, or one in another process. See there."""
 
-    def __init__(self, keyring: Keyring) -> None:
-        self._ring = keyring
-        self._names = keyring.names
-        self._keys = keyring.keys
+    names: Cache[tuple[str, str, str], str]
+    keys: Cache[tuple[str, str | int | bytes], DataKey]
+    look_at: float
 
-    @classmethod
-    def create(cls, path: Path, kek: KeyEncryptionKey) -> Vault:
-        """Make an empty vault in the folder `path`. Raises: Refused (exists)."""
-        return cls(Keyring.create(path, kek))
+    def look(self) -> None: ...
+    def pseudonym(self, tenant: str, kind: Literal["usr", "sub"], person: str) -> str: ...
+    def find(self, tenant: str, kind: Literal["usr", "sub"], person: str) -> str | None: ...
+    def key(self, tenant: str, name: str | int | bytes) -> DataKey: ...
 
-    @classmethod
-    def open(cls, path: Path, kek: KeyEncryptionKey) -> Vault:
-        """Open what `create` made. Raises: InvalidInput (no-store), Refused (wrong-key), CorruptStore."""
-        return cls(Keyring.open(path, kek))
 
-    def close(self) -> None:
-        """Release the environment. What is pending is forgotten: nothing committed can refer to it."""
-        self._ring.close()
+class Sealer:
+    """Seals and unseals payloads, and names persons."""
+
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
+        self._names = ring.names
+        self._keys = ring.keys
 
     def pseudonym(self, tenant: str, kind: Literal["usr", "sub"], person: str) -> str:
         """`usr_…` or `sub_…` of a person, by kind. Made at first sight."""
@@ -127,13 +127,44 @@ class Vault:
             self._ring.look()
         return self._keys.get((tenant, header)) or self._ring.key(tenant, header)
 
+
+class Vault(Sealer):
+    """The vault of the process that makes the keys: it stores and destroys them as well."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        super().__init__(keyring)
+        self._keyring = keyring
+
+    @classmethod
+    def create(cls, path: Path, kek: KeyEncryptionKey) -> Vault:
+        """Make an empty vault in the folder `path`. Raises: Refused (exists)."""
+        return cls(Keyring.create(path, kek))
+
+    @classmethod
+    def open(cls, path: Path, kek: KeyEncryptionKey) -> Vault:
+        """Open what `create` made. Raises: InvalidInput (no-store), Refused (wrong-key), CorruptStore."""
+        return cls(Keyring.open(path, kek))
+
+    def close(self) -> None:
+        """Release the environment. What is pending is forgotten: nothing committed can refer to it."""
+        self._keyring.close()
+
+    def look(self) -> int:
+        """Forget what another process may have destroyed; how often something may have been, so far."""
+        self._keyring.look()
+        return self._keyring.generation
+
+    def data_key(self, tenant: str, name: str | int | bytes) -> DataKey:
+        """A data key, for another process of this log. Raises: as `Keyring.key`."""
+        return self._keyring.key(tenant, name)
+
     def flush(self) -> None:
         """Make every pending key and pseudonym durable, in one synced transaction. Raises: pending it stays.
 
         Called by the writer thread before the commit of what was sealed under it: a crash in between leaves keys that
         nothing uses; the other order would leave entries whose payload nobody can ever open.
         """
-        self._ring.flush()
+        self._keyring.flush()
 
     def destroy_subject(self, tenant: str, pseudonym: str) -> None:
         """Destroy a person's pseudonym row and data key; durable on return. Again is no fault.
@@ -141,12 +172,12 @@ class Vault:
         Another process that has the vault open sees it within half a second. The bytes of the rows stay in the file
         until `rewrite`. Raises: Refused (not-found).
         """
-        self._ring.destroy(tenant, pseudonym)
+        self._keyring.destroy(tenant, pseudonym)
 
     @property
     def rewrite_due(self) -> bool:
         """Whether persons were erased, here or by a command, whose wrapped keys may still be in the file."""
-        return self._ring.rewrite_due
+        return self._keyring.rewrite_due
 
     def rewrite(self) -> None:
         """Replace the file by one that never held what was destroyed, and overwrite the old one.
@@ -154,7 +185,7 @@ class Vault:
         Takes time in proportion to all rows: erase many, then rewrite once. Sealing goes on meanwhile.
         Raises: Unavailable (in-use) while another process has the vault open; it stays due.
         """
-        self._ring.rewrite()
+        self._keyring.rewrite()
 
 
 def _context(tenant: str, stream_id: str, root: Hash) -> bytes:

@@ -22,7 +22,7 @@ from tests.paths import REPOSITORY
 from tlog.accounts import Accounts
 from tlog.api.answers import Problem
 from tlog.api.app import make_runner
-from tlog.api.hot import Front
+from tlog.api.hot import LeanServer
 from tlog.config import Config
 from tlog.core.note import Verifier, parse_vkey
 from tlog.core.receipt import verify_batch, verify_receipt
@@ -232,10 +232,10 @@ def copy(template: Path, directory: Path) -> Path:
     return directory
 
 
-def front(site: Site) -> Front:
+def front(site: Site) -> LeanServer:
     """What accepts the connections of a site: `lean` are the lean ones, `connections` aiohttp's."""
     server = site.runner.server
-    assert isinstance(server, Front)
+    assert isinstance(server, LeanServer)
     return server
 
 

@@ -33,12 +33,15 @@ def free_port() -> int:
 
 
 class Server:
-    """`tlog serve` in a process of its own."""
+    """`tlog serve` in a process of its own; with `workers` in several."""
 
-    def __init__(self, directory: Path, port: int, **settings: object) -> None:
+    def __init__(
+        self, directory: Path, port: int, workers: int | None = None, **settings: object
+    ) -> None:
         self.directory = directory
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
+        self._workers = [] if workers is None else ["--workers", str(workers)]
         self._settings = {f"TLOG_{name.upper()}": str(value) for name, value in settings.items()}
         self._output = (directory.parent / "server.log").open("ab")
         self.process: subprocess.Popen[bytes] | None = None
@@ -55,6 +58,7 @@ class Server:
                 self.directory,
                 "--listen",
                 f"127.0.0.1:{self.port}",
+                *self._workers,
             ],
             stdout=self._output,
             stderr=self._output,

@@ -17,7 +17,7 @@ from tlog.api.anchor_answers import (
     AnchorRequest,
     AnchorTimestamp,
 )
-from tlog.api.context import GATE, LOG, answer, parse_request
+from tlog.api.context import GATE, LOG, WRITER, answer, parse_request
 from tlog.api.query import refuse_query
 from tlog.core.checkpoint import Checkpoint, open_checkpoint
 from tlog.core.note import parse_vkey
@@ -41,7 +41,7 @@ async def post_anchor(request: web.Request) -> web.Response:
     Kept only if it verifies again: the checkpoint is signed by this log and of its history, the timestamp is one over its
     exact bytes, by an authority that this log believes. The same one again is 200.
     """
-    log, gate = request.app[LOG], request.app[GATE]
+    log, gate = request.app[WRITER], request.app[GATE]
     refuse_query(request)
     gate.anchor(request)
     body = await gate.body(request, limit=_MAX_BODY)

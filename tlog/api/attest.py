@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from tlog.api.answers import LogTime, Natural
-from tlog.api.context import GATE, LOG, answer, own_stream, parse_request
+from tlog.api.context import GATE, WRITER, answer, own_stream, parse_request
 from tlog.api.query import refuse_query
 from tlog.core.ids import NAME_PATTERN
 from tlog.core.times import format_ms
@@ -92,7 +92,7 @@ async def attest(request: web.Request) -> web.Response:
     The session's stream is opened with its first session that may write, so that its label is known before the first event;
     one that says `open_stream: false`, as an auditor's does, opens none.
     """
-    log, gate = request.app[LOG], request.app[GATE]
+    log, gate = request.app[WRITER], request.app[GATE]
     key = gate.key(request)
     refuse_query(request)
     asked = parse_request(

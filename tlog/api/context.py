@@ -11,17 +11,20 @@ from aiohttp import web
 
 from tlog.api.asked import Asked
 from tlog.api.body import JSON, read_body
-from tlog.api.limits import Buckets, StreamQuota, Turnstile, neighbourhood
+from tlog.api.limits import Allowance, Buckets, StreamQuota, Turnstile, neighbourhood
 from tlog.core.ids import parse_stream_id
 from tlog.core.strict_json import DOUBT, attempt, loads
 from tlog.errors import InvalidInput, Refused
 from tlog.events.diagnose import raise_fault
 from tlog.log import Log
+from tlog.served import Served
 from tlog.tokens import ApiKey, Session
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-LOG: web.AppKey[Log] = web.AppKey("log", Log)
+LOG: web.AppKey[Served] = web.AppKey("log", Served)
+#: The log itself, with its signer, publication and witnesses: only in the process that commits.
+WRITER: web.AppKey[Log] = web.AppKey("writer", Log)
 
 # Long reads that may wait for the one that is running.
 _LONG_READS_WAITING = 16
@@ -36,11 +39,14 @@ _ANCHORS_EACH, _ANCHORS_EACH_AT_ONCE = 5.0, 20
 class Gate:
     """Who may do what, how often, and how much at once."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(
+        self, log: Served, requests: Allowance | None = None, events: Allowance | None = None
+    ) -> None:
+        """`requests` and `events`: per API key; where several processes count, those that they share."""
         self._log = log
         config = log.config
-        self._requests = Buckets(config.rate_requests, config.rate_burst)
-        self._events = Buckets(config.rate_events, config.rate_burst)
+        self._requests = requests or Buckets(config.rate_requests, config.rate_burst)
+        self._events = events or Buckets(config.rate_events, config.rate_burst)
         self._anchors = Buckets(_ANCHORS, _ANCHORS_AT_ONCE / _ANCHORS)
         self._anchors_each = Buckets(_ANCHORS_EACH, _ANCHORS_EACH_AT_ONCE / _ANCHORS_EACH)
         self.quota = StreamQuota(log.stream_count, config.max_streams_per_tenant)
@@ -137,7 +143,7 @@ def own_stream(tenant: str, stream_id: str, pointer: str) -> str:
     return stream_id
 
 
-def own_number(log: Log, tenant: str, stream_id: str, pointer: str = "/stream_id") -> int:
+def own_number(log: Served, tenant: str, stream_id: str, pointer: str = "/stream_id") -> int:
     """The number of a stream of the tenant. Raises: Refused (not-found), foreign and absent alike."""
     number = log.source.numbers.get(own_stream(tenant, stream_id, pointer))
     # A stream that is being opened has a number before it has a head.

@@ -13,8 +13,8 @@ from tlog.core.ids import event_id
 from tlog.core.proofs import verify_inclusion
 from tlog.core.wire import hash_text
 from tlog.errors import CorruptStore, InvalidInput, Refused, TlogError, VerificationError
-from tlog.log import Log
 from tlog.reader import Located
+from tlog.served import Served
 
 # Members of RECORD that are shown elsewhere or not at all.
 _HIDDEN = frozenset({"v", "id", "streamId", "chainPosition", "commitment"})
@@ -25,7 +25,7 @@ Fields = list[tuple[str, Any]]
 class Describer:
     """Describes the events of one answer; each stream's head is checked once."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Served) -> None:
         self._log = log
         self._heads: dict[int, Checkpoint | None] = {}
 

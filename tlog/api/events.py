@@ -18,8 +18,8 @@ from tlog.api.query import refuse_query
 from tlog.api.receipts import batch_answer, single_answer
 from tlog.errors import InvalidInput, Refused
 from tlog.events.submission import Submission, parse_event
-from tlog.log import Log
 from tlog.sequencer.batch import Opening, Placed, Prepared
+from tlog.served import Served
 from tlog.tokens import Session
 
 # Events looked at in one go before other requests get their turn.
@@ -33,7 +33,7 @@ class Intake:
     All are checked before one is prepared: preparing makes pseudonyms, and a refused request leaves no trace.
     """
 
-    def __init__(self, log: Log, gate: Gate, session: Session, *, keyed: bool) -> None:
+    def __init__(self, log: Served, gate: Gate, session: Session, *, keyed: bool) -> None:
         self._log = log
         self._gate = gate
         self._session = session
@@ -53,6 +53,13 @@ class Intake:
         if sub.producer_id is not None:
             self._check_producer(sub.producer_id, at)
         self._checked.append((sub, stream_id, at))
+
+    async def meet(self) -> None:
+        """Have at hand what `prepare` needs of the persons in the events; at once where the vault is here."""
+        log = self._log
+        if log.introduces:
+            persons = [one for sub, _, _ in self._checked for one in log.preparer.persons(sub)]
+            await log.introduce(self._session.tenant, persons)
 
     def prepare(self, start: int, end: int) -> list[Prepared]:
         """Prepare checked events [start, end) for the sequencer. Raises: InvalidInput (entry-too-large)."""
@@ -103,6 +110,7 @@ async def post_event(request: Asked) -> web.Response:
     intake = Intake(log, gate, session, keyed=digest is not None)
     intake.add(value, "")
     minimal = _minimal(request)
+    await intake.meet()
     outcome = await log.append(
         intake.prepare(0, 1), intake.openings(), request=digest, prove=not minimal
     )
@@ -130,6 +138,7 @@ async def post_batch(request: Asked) -> web.Response:
             pointer = f"/{at}"
             intake.add(await gate.decode(value, pointer) if by_lines else value, pointer)
         await asyncio.sleep(0)
+    await intake.meet()
     events: list[Prepared] = []
     for start in range(0, len(values), _SLICE):
         events += intake.prepare(start, start + _SLICE)

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from tlog import __version__
 from tlog.api.answers import SizeAt
-from tlog.api.context import LOG, answer
+from tlog.api.context import WRITER, answer
 from tlog.api.health_answers import Health, WitnessHealth
 from tlog.api.query import refuse_query
 from tlog.core.times import format_ms
@@ -17,7 +17,7 @@ from tlog.log import Log
 
 async def get_health(request: web.Request) -> web.Response:
     """Whether events are taken: 200, or 503 with the reason in `status`."""
-    log = request.app[LOG]
+    log = request.app[WRITER]
     refuse_query(request)
     sequencer = log.sequencer
     head, published = sequencer.head, sequencer.published
@@ -31,6 +31,7 @@ async def get_health(request: web.Request) -> web.Response:
         _witnesses(log),
         sequencer.waiting,
         log.store.disk_free(),
+        *(() if log.workers is None else log.workers()),
     )
     response = answer(health, 200 if health.status == "ok" else 503)
     response.headers["Cache-Control"] = "no-store"

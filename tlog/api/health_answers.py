@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from tlog.api.answers import LogTime, Natural, SizeAt
 from tlog.witnesses.keeper import STATUSES
@@ -23,7 +23,7 @@ class WitnessHealth(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Health(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether events are taken (`ok`), or why not."""
+    """Whether events are taken (`ok`), or why not. `workers`: front ends in processes of their own, if there are any."""
 
     status: Annotated[
         str, Meta(extra_json_schema={"enum": ["ok", "clock", "disk-full", "stopping", "failed"]})
@@ -36,3 +36,5 @@ class Health(Struct, frozen=True, forbid_unknown_fields=True):
     witnesses: list[WitnessHealth]
     waiting_events: Natural
     disk_free_bytes: Natural
+    workers: Natural | UnsetType = UNSET
+    workers_alive: Natural | UnsetType = UNSET

@@ -29,7 +29,7 @@ _WAITING = MAX_HEAD + MAX_BODY
 _SWEEPS = 12  # of idle connections, in one keep-alive time
 
 
-class Front(web.Server):
+class LeanServer(web.Server):
     """aiohttp's server of one application, with lean connections for `routes` before it."""
 
     def __init__(
@@ -102,7 +102,7 @@ class HotConnection(asyncio.Protocol):
         "_transport",
     )
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: LeanServer) -> None:
         self._front = front
         self._transport: asyncio.Transport | None = None
         self._buffer = b""  # what has come and belongs to no request yet

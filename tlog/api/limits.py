@@ -8,14 +8,36 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from tlog.errors import Refused, Unavailable
 
 _BUCKETS = 100_000
 
 
+class Allowance(Protocol):
+    """What each key may take in a time."""
+
+    def take(self, key: str, amount: float) -> None:
+        """Take `amount` or raise Unavailable (rate-limited) with the seconds to wait."""
+        ...
+
+
+def taken(level: float, seconds: float, amount: float, rate: float, capacity: float) -> float:
+    """The level of a bucket once `amount` is taken, `seconds` after it was `level`. HOT.
+
+    An amount above the capacity is let through once the bucket is full, and paid for afterwards.
+    Raises: Unavailable (rate-limited) with the seconds to wait.
+    """
+    level = min(capacity, level + seconds * rate)
+    needed = min(amount, capacity)
+    if level < needed:
+        raise Unavailable("rate-limited", "too many requests", (needed - level) / rate)
+    return level - amount
+
+
 class Buckets:
-    """Token buckets: `rate` per second, `burst` seconds' worth at once."""
+    """Token buckets of one process: `rate` per second, `burst` seconds' worth at once."""
 
     def __init__(
         self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic
@@ -26,17 +48,11 @@ class Buckets:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, key: str, amount: float) -> None:
-        """Take `amount` or raise Unavailable (rate-limited) with the seconds to wait. HOT.
-
-        An amount above the capacity is let through once the bucket is full, and paid for afterwards.
-        """
+        """Take `amount` or raise Unavailable (rate-limited) with the seconds to wait. HOT."""
         now = self._clock()
         level, then = self._buckets.get(key, (self._capacity, now))
-        level = min(self._capacity, level + (now - then) * self._rate)
-        needed = min(amount, self._capacity)
-        if level < needed:
-            raise Unavailable("rate-limited", "too many requests", (needed - level) / self._rate)
-        self._buckets[key] = (level - amount, now)
+        left = taken(level, now - then, amount, self._rate, self._capacity)
+        self._buckets[key] = (left, now)
         if len(self._buckets) > _BUCKETS:
             self._buckets.popitem(last=False)
 
@@ -71,7 +87,7 @@ class StreamQuota:
 
 
 class Turnstile:
-    """Long work: one at a time, a few waiting, the rest told to come back."""
+    """Long work of one process: one at a time, a few waiting, the rest told to come back."""
 
     def __init__(self, waiting: int) -> None:
         self._one = asyncio.Semaphore(1)

@@ -16,7 +16,7 @@ from tlog.api.query import ListQuery, read_query, refuse_query
 from tlog.core.times import parse_rfc3339
 from tlog.errors import InvalidInput
 from tlog.listing import Filter, Listing
-from tlog.log import Log
+from tlog.served import Served
 
 
 async def get_event(request: web.Request) -> web.Response:
@@ -48,7 +48,7 @@ async def list_events(request: web.Request) -> web.Response:
     return json_response(orjson.dumps({"events": events, "next_cursor": cursor_text}))
 
 
-def _filter(log: Log, tenant: str, query: ListQuery) -> Filter:
+def _filter(log: Served, tenant: str, query: ListQuery) -> Filter:
     start, end = _time(query.start, "/from"), _time(query.end, "/to")
     if start is not None and end is not None and start > end:
         raise InvalidInput("invalid-value", "to is before from", "/to")
@@ -67,7 +67,7 @@ def _filter(log: Log, tenant: str, query: ListQuery) -> Filter:
     )
 
 
-def _names(log: Log, tenant: str, actor_id: str) -> tuple[str, ...]:
+def _names(log: Served, tenant: str, actor_id: str) -> tuple[str, ...]:
     """How an actor may stand in entries: by its id, or a person by the pseudonym, if there is one."""
     pseudonym = log.vault.find_pseudonym(tenant, "usr", actor_id)
     return (actor_id,) if pseudonym is None else (actor_id, pseudonym)

@@ -14,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tlog.api.context import LOG
+from tlog.api.context import WRITER
 from tlog.api.query import refuse_query
 from tlog.log import Log
 from tlog.witnesses.keeper import STATUSES
@@ -24,7 +24,7 @@ async def get_metrics(request: web.Request) -> web.Response:
     """Counters and gauges in the text format of Prometheus."""
     refuse_query(request)
     registry = CollectorRegistry()
-    registry.register(_LogCollector(request.app[LOG]))
+    registry.register(_LogCollector(request.app[WRITER]))
     return web.Response(
         body=generate_latest(registry),
         headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"},
@@ -60,6 +60,10 @@ class _LogCollector(Collector):
             ("tlog_disk_free_bytes", "Free disk under the store.", log.store.disk_free()),
         ):
             yield GaugeMetricFamily(name, what, float(value))
+        if log.workers is not None:
+            workers, alive = log.workers()
+            yield GaugeMetricFamily("tlog_workers", "Front ends that there should be.", workers)
+            yield GaugeMetricFamily("tlog_workers_alive", "Front ends that are there.", alive)
         yield from _witnesses(log)
 
 

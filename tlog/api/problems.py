@@ -15,6 +15,7 @@ import orjson
 from aiohttp import HttpVersion11, web
 
 from tlog.api.asked import Asked
+from tlog.api.context import LOG
 from tlog.errors import InvalidInput, Refused, TlogError, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -119,8 +120,14 @@ R = TypeVar("R", bound=Asked)
 async def problems_middleware(
     request: R, handler: Callable[[R], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Turn every exception into a problem document; only the unexpected is logged as an error."""
+    """Turn every exception into a problem document; only the unexpected is logged as an error.
+
+    No handler runs before all that was answered to anybody can be read here: a client may use many connections.
+    """
     try:
+        log = request.app[LOG]
+        if log.behind:
+            await log.catch_up()
         return await handler(request)
     except TlogError as error:
         return failure(request, error)

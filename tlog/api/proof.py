@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 
 from tlog.api.accept import COSE_FORM, JSON_FORM, TEXT_FORM, Form, choose
 from tlog.api.anchor import anchors_for
-from tlog.api.context import GATE, LOG
+from tlog.api.context import GATE, WRITER
 from tlog.api.query import ProofQuery, read_query
 from tlog.core import cose, tlog_proof
 from tlog.core.checkpoint import Checkpoint
@@ -25,13 +25,14 @@ from tlog.core.package import build_package
 from tlog.errors import InvalidInput, Refused, Unavailable
 from tlog.log import Log
 from tlog.reader import Located
+from tlog.served import Served
 from tlog.store.layout import ROOT_LOG
 from tlog.tokens import Session
 
 _WAIT_SECONDS = 10.0
 
 
-def own_event(log: Log, session: Session, event_id: str) -> Located:
+def own_event(log: Served, session: Session, event_id: str) -> Located:
     """The event if it is the session's tenant's. Raises: Refused (not-found).
 
     Whose stream it would be is looked at first, in memory: of another tenant's events, no byte is read that exists only if
@@ -59,7 +60,7 @@ async def get_package(request: web.Request) -> web.Response:
     quorum of the log's policy has cosigned. It never holds the payload. The COSE receipt (RFC 9942) and the part `event`
     show the entry in its stream, the part `head` shows the head of that stream in the published root.
     """
-    log, gate = request.app[LOG], request.app[GATE]
+    log, gate = request.app[WRITER], request.app[GATE]
     session = gate.session(request, "read")
     query = read_query(request, ProofQuery)
     # Who names a part wants the text.

@@ -13,13 +13,13 @@ from tlog.core.receipt import batch_json, receipt_json
 from tlog.core.times import format_ms
 from tlog.core.wire import hash_text
 from tlog.errors import Refused
-from tlog.log import Log
 from tlog.sequencer.batch import Committed, Outcome, Placed, Replayed
+from tlog.served import Served
 
 Place = tuple[int, int, list[Hash], bytes]
 
 
-def single_answer(log: Log, outcome: Outcome, *, minimal: bool) -> bytes:
+def single_answer(log: Served, outcome: Outcome, *, minimal: bool) -> bytes:
     """The receipt of a single event."""
     event = outcome.events[0]
     if isinstance(event, Replayed):
@@ -30,7 +30,7 @@ def single_answer(log: Log, outcome: Outcome, *, minimal: bool) -> bytes:
     return _placed(log, event, committed, minimal=minimal, path=outcome.path)
 
 
-async def batch_answer(log: Log, outcome: Outcome, *, minimal: bool) -> bytes:
+async def batch_answer(log: Served, outcome: Outcome, *, minimal: bool) -> bytes:
     """The answer to a batch: receipts without proofs, and one range proof and head per stream."""
     receipts = []
     committed = outcome.committed
@@ -61,7 +61,7 @@ def _head(committed: Committed, number: int) -> tuple[Checkpoint, Place]:
 
 
 def _placed(
-    log: Log,
+    log: Served,
     event: Placed,
     committed: Committed,
     *,
@@ -88,7 +88,7 @@ def _placed(
     )
 
 
-def replayed_receipt(log: Log, event: Replayed, *, minimal: bool) -> bytes:
+def replayed_receipt(log: Served, event: Replayed, *, minimal: bool) -> bytes:
     """The receipt of an event that was recorded before, under the newest head."""
     reader = log.reader
     located = reader.leaf(event.stream, event.index)

@@ -11,7 +11,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from tlog.api import anchor_answers, answers, query
-from tlog.api.accept import COSE_FORM, TEXT_FORM, Form
+from tlog.api.accept import COSE_FORM, JSON_FORM, TEXT_FORM, Form, choose
 from tlog.api.anchor import get_anchor, post_anchor
 from tlog.api.attest import AttestAnswer, AttestRequest, attest
 from tlog.api.body import JSON
@@ -38,11 +38,33 @@ from tlog.api.surface import (
 )
 from tlog.api.tree_proofs import get_consistency, get_inclusion
 from tlog.api.verify import get_verify
+from tlog.errors import TlogError
 from tlog.events.input import AuditalEvent, SyenEvent
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 KEY, INGEST, READ, PUBLIC, ANYONE = "API key", "ingest", "read", "public", "anyone"
+
+
+Relay = Callable[[web.Request], bool]
+
+
+def none(request: web.Request) -> bool:
+    """No request is passed on."""
+    return False
+
+
+def every(request: web.Request) -> bool:
+    """Each one is."""
+    return True
+
+
+def signed(request: web.Request) -> bool:
+    """Those for a COSE receipt, which has to be signed, are."""
+    try:
+        return choose(request, JSON_FORM, COSE_FORM) == COSE_FORM
+    except TlogError:  # the handler will refuse it too, in its turn
+        return False
 
 
 class Route(NamedTuple):
@@ -52,7 +74,8 @@ class Route(NamedTuple):
     flavours of one event or request, in an array or by lines if `batch`. `success`: status -> answer. `problems`: kinds
     beyond those that its credential, its parameters and its body bring along. `headers`: request headers that matter.
     `media`: what it answers; `forms`: what else by Accept. `pattern`: for the router, of a path that is written as its
-    specification writes it.
+    specification writes it. `relay`: which requests only the process that commits can answer, as it alone has the signer, the
+    publication and the witnesses; where there are front ends of their own, they pass these on.
     """
 
     method: str
@@ -68,6 +91,7 @@ class Route(NamedTuple):
     media: str = JSON
     forms: tuple[Form, ...] = ()
     pattern: str = ""
+    relay: Relay = none
 
 
 EVENT = (SyenEvent, AuditalEvent)
@@ -103,6 +127,7 @@ ROUTES = (
         "POST", "/api/v1/attest", KEY, attest,
         {200: AttestAnswer},
         body=(AttestRequest,), problems=(*WRITE, "foreign-tenant", "missing-scope", "not-found"),
+        relay=every,
     ),
     Route(
         "POST", "/api/v1/events", INGEST, post_event,
@@ -128,19 +153,19 @@ ROUTES = (
         "GET", "/api/v1/proof/inclusion", PUBLIC, get_inclusion,
         {200: answers.InclusionProof},
         query=query.InclusionQuery, problems=(*TREE_PROBLEMS, "leaf-index", "busy", "not-acceptable"),
-        headers=("Accept",), forms=(COSE_FORM,),
+        headers=("Accept",), forms=(COSE_FORM,), relay=signed,
     ),
     Route(
         "GET", "/api/v1/proof/consistency", PUBLIC, get_consistency,
         {200: answers.ConsistencyProof},
         query=query.ConsistencyQuery, problems=(*TREE_PROBLEMS, "not-acceptable"),
-        headers=("Accept",), forms=(COSE_FORM,),
+        headers=("Accept",), forms=(COSE_FORM,), relay=signed,
     ),
     Route(
         "GET", "/api/v1/proof/{event_id}", READ, get_package,
         {200: answers.Package},
         query=query.ProofQuery, problems=("not-found", "not-acceptable", "not-published", "no-policy", "corrupt-store"),
-        headers=("Accept",), forms=(COSE_FORM, TEXT_FORM),
+        headers=("Accept",), forms=(COSE_FORM, TEXT_FORM), relay=every,
     ),
     Route(
         "GET", "/api/v1/verify", READ, get_verify,
@@ -155,7 +180,7 @@ ROUTES = (
     Route(
         "GET", "/api/v1/sth", PUBLIC, get_sth,
         {200: answers.TreeHead},
-        query=query.StreamQuery, problems=("not-found", "corrupt-store"),
+        query=query.StreamQuery, problems=("not-found", "corrupt-store"), relay=every,
     ),
     Route(
         "GET", "/api/v1/anchor/{date}", READ, get_anchor,
@@ -170,14 +195,15 @@ ROUTES = (
             "rate-limited", "anchors-not-accepted", "invalid-checkpoint", "invalid-anchor", "too-many-anchors",
             "busy", "overloaded", "disk-full", "stopping", "unknown-outcome", "corrupt-store",
         ),
+        relay=every,
     ),
     Route(
         "GET", "/api/v1/health", ANYONE, get_health,
-        {200: Health, 503: Health},
+        {200: Health, 503: Health}, relay=every,
     ),
     Route(
         "GET", "/metrics", ANYONE, get_metrics,
-        {200: None}, media=TEXT,
+        {200: None}, media=TEXT, relay=every,
     ),
     Route(
         "GET", "/openapi.json", ANYONE, get_openapi,
@@ -186,7 +212,7 @@ ROUTES = (
     Route(
         "GET", "/checkpoint", ANYONE, get_checkpoint,
         {200: None, 304: None},
-        problems=("not-found",), headers=("If-None-Match",), media=TEXT,
+        problems=("not-found",), headers=("If-None-Match",), media=TEXT, relay=every,
     ),
     Route(
         "GET", "/tile/<L>/<N>[.p/<W>]", ANYONE, get_tile,
@@ -213,5 +239,6 @@ ROUTES = (
         "GET", "/streams/<label>/checkpoint", ANYONE, get_stream_checkpoint,
         {200: None, 304: None},
         problems=SURFACE_PROBLEMS, headers=("If-None-Match",), media=TEXT, pattern=STREAM + "/checkpoint",
+        relay=every,
     ),
 )  # fmt: skip

@@ -6,13 +6,13 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from tlog.api.answers import Place, StreamInfo, StreamPage, TreeHead
-from tlog.api.context import GATE, LOG, answer, own_number
+from tlog.api.context import GATE, LOG, WRITER, answer, own_number
 from tlog.api.limits import Slices
 from tlog.api.query import StreamQuery, StreamsQuery, read_query
 from tlog.api.surface import signed_note
 from tlog.core.times import format_ms
 from tlog.core.wire import b64encode
-from tlog.log import Log
+from tlog.served import Served
 from tlog.store.layout import ROOT_LOG
 
 # Streams that one page may look at: other tenants' are passed over.
@@ -37,10 +37,10 @@ def visible_number(request: web.Request, stream_id: str | UnsetType) -> int:
 
 async def get_sth(request: web.Request) -> web.Response:
     """The newest signed tree head of a stream, or of the root log."""
-    log = request.app[LOG]
+    log = request.app[WRITER]
     number = visible_number(request, read_query(request, StreamQuery).stream_id)
     if number == ROOT_LOG:
-        head = log.sequencer.head
+        head = log.source.head()
         return answer(
             TreeHead(
                 head.root.origin,
@@ -92,7 +92,7 @@ async def get_streams(request: web.Request) -> web.Response:
     return answer(StreamPage(streams, None))
 
 
-def _info(log: Log, number: int) -> StreamInfo:
+def _info(log: Served, number: int) -> StreamInfo:
     row, view = log.source.rows[number], log.source.view(number)
     origin = log.reader.origin(number)
     return StreamInfo(
@@ -100,7 +100,7 @@ def _info(log: Log, number: int) -> StreamInfo:
         number,
         row.label,
         origin,
-        log.signer.stream_vkey(origin),
+        log.stream_vkey(origin),
         "public" if row.public else "private",
         view.size,
         b64encode(view.root),

@@ -16,7 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tlog.api.context import GATE, LOG
+from tlog.api.context import GATE, LOG, WRITER
 from tlog.api.negotiation import matches, prefers_gzip
 from tlog.api.problems import failure
 from tlog.api.query import refuse_query
@@ -25,6 +25,7 @@ from tlog.core.tiles import TileRef, parse_tile_path
 from tlog.errors import InvalidInput, Refused, TlogError
 from tlog.log import Log
 from tlog.reader import Inclusion
+from tlog.served import Served
 from tlog.store.layout import ROOT_LOG
 from tlog.surface import LABEL_PATTERN, Surface
 
@@ -53,7 +54,7 @@ _PRIVATE_BUNDLE = {
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
-def setup(app: web.Application, log: Log) -> None:
+def setup(app: web.Application, log: Served) -> None:
     """What the handlers below need."""
     app[SURFACE] = Surface(log.reader)
     app[_PACKING] = {}
@@ -77,7 +78,7 @@ def _anyone(handler: Handler) -> Handler:
 @_anyone
 async def get_checkpoint(request: web.Request) -> web.Response:
     """The root log's published checkpoint, a signed note, with the cosignatures gathered."""
-    note = root_checkpoint(request.app[LOG])
+    note = root_checkpoint(request.app[WRITER])
     if _raw_path(request) != "/checkpoint" or note is None:
         raise _absent()
     return _checkpoint(request, note)
@@ -145,7 +146,7 @@ def root_checkpoint(log: Log) -> bytes | None:
 
 
 def _stream_note(app: web.Application, number: int) -> bytes:
-    log = app[LOG]
+    log = app[WRITER]
     view = log.source.view(number)
     if not view.size:  # it is being opened
         raise _absent()
@@ -158,7 +159,7 @@ def signed_note(app: web.Application, number: int, head: Checkpoint, proof: Incl
     shelf, key = app[SURFACE].shelf, _note_key(number, head.size)
     note = shelf.get(key)
     if note is None:
-        note = app[LOG].signer.sign_stream(head, proof.leaf_index, proof.hashes, proof.tree_size)
+        note = app[WRITER].signer.sign_stream(head, proof.leaf_index, proof.hashes, proof.tree_size)
         shelf.put(key, note)
     return note
 

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from tlog.api.accept import COSE_FORM, JSON_FORM, choose
 from tlog.api.answers import ConsistencyProof, InclusionProof
-from tlog.api.context import GATE, LOG
+from tlog.api.context import GATE, LOG, WRITER
 from tlog.api.proof import proof_response
 from tlog.api.query import ConsistencyQuery, InclusionQuery, read_query
 from tlog.api.sth import visible_number
@@ -20,6 +20,7 @@ from tlog.core.wire import b64decode, b64encode
 from tlog.errors import InvalidInput, VerificationError
 from tlog.log import Log
 from tlog.reader import Reader
+from tlog.served import Served
 from tlog.store.layout import ROOT_LOG
 
 
@@ -43,7 +44,7 @@ async def get_inclusion(request: web.Request) -> web.Response:
     if form == COSE_FORM:
         head = Checkpoint(log.reader.origin(number), size, proof.root)
         shown = cose.Inclusion(size, index, tuple(proof.hashes))
-        return _receipt(log, number, head, shown, "/tree_size")
+        return _receipt(request.app[WRITER], number, head, shown, "/tree_size")
     return _json(
         InclusionProof(
             proof.leaf_index,
@@ -94,7 +95,7 @@ async def get_consistency(request: web.Request) -> web.Response:
             raise InvalidInput("tree-size", detail, "/first")
         head = Checkpoint(log.reader.origin(number), second, proof.new_root)
         shown = cose.Consistency(first, second, tuple(proof.hashes))
-        return _receipt(log, number, head, shown, "/second")
+        return _receipt(request.app[WRITER], number, head, shown, "/second")
     return _json(
         ConsistencyProof(
             first,
@@ -107,9 +108,9 @@ async def get_consistency(request: web.Request) -> web.Response:
     )
 
 
-def _newest(log: Log, number: int) -> int:
+def _newest(log: Served, number: int) -> int:
     """The newest size that the log signed a head of."""
-    return log.sequencer.head.root.size if number == ROOT_LOG else log.source.view(number).size
+    return log.source.head().root.size if number == ROOT_LOG else log.source.view(number).size
 
 
 def _json(value: msgspec.Struct, name: str) -> web.Response:

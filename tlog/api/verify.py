@@ -15,8 +15,8 @@ from tlog.errors import InvalidInput
 from tlog.examiners.aside import judge_aside
 from tlog.examiners.messages import Judge, Setup
 from tlog.fsck import Report, verify_stream
-from tlog.log import Log
 from tlog.reader import Reader
+from tlog.served import Served
 from tlog.store import layout
 
 # Leaves that are done sooner than a process has started, and hold up nobody.
@@ -56,12 +56,12 @@ async def get_verify(request: web.Request) -> web.Response:
     return answer(_verification(report))
 
 
-def _setup(log: Log) -> Setup:
+def _setup(log: Served) -> Setup:
     vault = (log.directory / "keys", log.directory / log.config.vault_key)
     return Setup(str(log.store.path), (str(vault[0]), str(vault[1])), _NICE)
 
 
-def _question(log: Log, stream_id: str, start: int, end: int | None) -> Judge:
+def _question(log: Served, stream_id: str, start: int, end: int | None) -> Judge:
     source = log.source
     number = source.numbers[stream_id]
     # In this order each covers the one before it, whatever is committed meanwhile.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Callable
 
 import click
 
@@ -66,8 +67,13 @@ for command in (*admin.COMMANDS, serve.serve, verify.verify, proof.proof, demo_c
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    return guarded(lambda: cli.main(args=argv, prog_name="tlog", standalone_mode=False))
+
+
+def guarded(run: Callable[[], object]) -> int:
+    """Run a command; its exit code, or that of what it raised, which is then said in one line."""
     try:
-        code = cli.main(args=argv, prog_name="tlog", standalone_mode=False)
+        code = run()
     except click.exceptions.Abort:
         return _say("interrupted", INTERRUPTED)
     except click.ClickException as error:

@@ -178,7 +178,7 @@ def stream_create(directory: Path, stream_id: str, public: bool) -> int:
     Example:
       tlog stream create ./log acme:prod:credit-decisions
     """
-    from tlog.log import declare_or_open_stream
+    from tlog.opening import declare_or_open_stream
     from tlog.server import ask_witnesses
 
     opened = declare_or_open_stream(

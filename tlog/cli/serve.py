@@ -23,8 +23,17 @@ _listen = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]\s]*)):([0-9]{1,5})").ful
     metavar="HOST:PORT",
     help="Address; without HOST every IPv4 address of the machine. Port 0: a free one, which is printed.",
 )
-def serve(directory: Path, listen: str) -> int:
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Take requests in N processes, and commit in one more. Default: one process for all.",
+)
+def serve(directory: Path, listen: str, workers: int | None) -> int:
     """Serve the log in DIR until SIGTERM or Ctrl-C. Refuses a DIR that was not initialised.
+
+    With --workers, N front ends check, seal and answer events and serve reads; one process commits and signs. Use it
+    where one core is not enough. A process that dies is started again; nothing that was acknowledged is lost.
 
     Put TLS in front of it. At start the stored state is explained or refused: a store that is older than the
     guard remembers, such as a restored backup, is not signed from, because that would fork the log.
@@ -40,12 +49,17 @@ def serve(directory: Path, listen: str) -> int:
     Examples:
       tlog serve ./log
       tlog serve ./log --listen 0.0.0.0:8080
+      tlog serve ./log --workers 2
       TLOG_PUBLISH_INTERVAL=0.2 tlog serve ./log --listen '[::1]:0'
     """
-    from tlog.server import serve as run
-
     host, port = parse_listen(listen)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    if workers is not None:
+        from tlog.workers.supervisor import supervise
+
+        return supervise(directory, host, port, workers)
+    from tlog.server import serve as run
+
     return run(directory, host, port)
 
 

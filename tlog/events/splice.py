@@ -36,7 +36,7 @@ _TAIL = b'",%b,"previousHash":"'
 _encode = Encoder().encode
 
 
-class Segments(Struct, gc=False):
+class Segments(Struct, gc=False, array_like=True):
     """An entry in its three fixed parts.
 
     Between head and middle go the position and clockSkew, between middle and tail the event id,

@@ -1,7 +1,8 @@
 """What goes into the sequencer and what comes out of it.
 
 A front end prepares: it validates, commits fields, seals, and encodes every byte of an entry that does not depend on the
-entry's place. What is left to the one writer is to splice, hash, append, commit and sign.
+entry's place. What is left to the one writer is to splice, hash, append, commit and sign. The Structs here can cross from a
+front end in another process to it, and back (`tlog.workers.wire`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tlog.errors import TlogError
 from tlog.events.splice import Segments
 
 
-class Prepared(msgspec.Struct, gc=False):
+class Prepared(msgspec.Struct, gc=False, array_like=True):
     """One event, ready but for its place.
 
     `salt` is the 32-byte master salt, `sealed` the vault's blob. `body` is the canonical JSON of what was submitted and
@@ -42,7 +43,7 @@ class Prepared(msgspec.Struct, gc=False):
         return len(parts.head) + len(parts.middle) + len(parts.tail) + len(self.sealed)
 
 
-class Opening(msgspec.Struct, frozen=True):
+class Opening(msgspec.Struct, frozen=True, array_like=True):
     """A stream to be opened, with all of its genesis entry that does not depend on its number.
 
     `fields` and `root` are the commitment of the genesis, `salt` and `sealed` belong to it.
@@ -58,7 +59,7 @@ class Opening(msgspec.Struct, frozen=True):
     sealed: bytes
 
 
-class Placed(msgspec.Struct, gc=False):
+class Placed(msgspec.Struct, gc=False, array_like=True, tag=1):
     """One new event where it now stands. Hash texts are `sha256:` and 64 hex digits; `leaf` is 32 bytes."""
 
     stream: int
@@ -72,7 +73,7 @@ class Placed(msgspec.Struct, gc=False):
     velocity_flag: bool
 
 
-class Replayed(msgspec.Struct, frozen=True):
+class Replayed(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """An event that was recorded by an earlier request."""
 
     stream: int

@@ -61,6 +61,10 @@ class Draft:
         """Numbers of the trees that this commit grows, the root log included."""
         return list(self._touched)
 
+    def added(self, number: int) -> int:
+        """How many leaves this commit adds to a tree that it grows."""
+        return len(self._leaves[number])
+
     def chunks(self) -> list[tuple[int, bytes]]:
         """The journal chunks, once nothing more is added."""
         return self._writer.finish()

@@ -22,7 +22,7 @@ from tlog.sequencer.errands import Errands
 from tlog.sequencer.guard import Guard
 from tlog.sequencer.integrate import Draft, outcome_of, place_batch
 from tlog.sequencer.pool import Limits, Pool
-from tlog.sequencer.publish import Head, Publisher
+from tlog.sequencer.publish import Head, Publisher, Watcher
 from tlog.sequencer.state import States
 from tlog.signers import LogSigner
 from tlog.store import layout
@@ -74,6 +74,7 @@ class Sequencer:
         self._disk_full = False
         self._thread = threading.Thread(target=self._run, name="tlog-writer", daemon=True)
         self.head = Head(row.number, row.ms, _root(signer, row), sign_commit(signer, row))
+        self.watcher: Watcher | None = None
         self.committed_events = 0  # by this process
         # Milliseconds by which the clock is too far ahead of what witnesses say; 0 if it is not, or none says anything.
         self.clock_ahead: Callable[[int], int] = lambda now_ms: 0
@@ -246,6 +247,9 @@ class Sequencer:
         states.publish([layout.ROOT_LOG])
         self.head = Head(draft.number, ms, draft.root, note)
         states.publish(draft.touched)
+        if self.watcher is not None:
+            grown = {number: (states.view(number), draft.added(number)) for number in draft.touched}
+            self.watcher.committed(self.head, draft.new_streams, grown)
         states.rest()
         self.committed_events += sum(event is not None for new in placed for event in new)
         committed = Committed(draft.number, ms, draft.root, note, draft.heads)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from tlog.core.checkpoint import Checkpoint
+from tlog.sequencer.streams import StreamView
 from tlog.store import layout
 from tlog.store.environment import LogStore
+from tlog.store.layout import StreamRow
 
 # Cosignatures come in when each witness pleases; one transaction for those of this many seconds.
 KEEP_SECONDS = 0.1
@@ -34,6 +36,18 @@ class Audience(Protocol):
 
     def published(self, head: Head) -> None: ...
     def kept(self, notes: Mapping[int, bytes]) -> None: ...
+
+
+class Watcher(Protocol):
+    """Who is told of each commit on the writer thread, once everybody may see it and before anybody is answered."""
+
+    def committed(
+        self,
+        head: Head,
+        opened: Sequence[tuple[int, StreamRow]],
+        grown: Mapping[int, tuple[StreamView, int]],
+    ) -> None:
+        """`opened`: new streams by number. `grown`: of each tree that grew, the root log's too, picture and new leaves."""
 
 
 class Publisher:
