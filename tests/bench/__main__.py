@@ -43,6 +43,8 @@ def main() -> None:
     parts = options.parts or list(PARTS)
     if not set(parts) <= set(PARTS):
         parser.error(f"the parts are {', '.join(PARTS)}")
+    if min(options.leaves, options.streams) < 20_000:
+        parser.error("--leaves and --streams are at least 20,000")
     facts = described({**vars(options), "parts": parts, "dir": None})
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="tlog-bench-", dir=options.dir) as name:

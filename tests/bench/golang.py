@@ -57,7 +57,7 @@ def _why(package: str, said: str) -> Exception:
     short = " ".join(word for word in last.split() if "://" not in word)[:160]
     if "checksum mismatch" in said or "SECURITY ERROR" in said:
         return RuntimeError(f"go.sum does not fit what was downloaded: {short}")
-    if "requires go" in said:
+    if "requires go" in said.lower():
         return Missing(f"this go is too old: {short}")
     if "://" in said or "module lookup disabled" in said:
         return Missing(f"the Go modules are not to be had: {short}")

@@ -97,10 +97,14 @@ class Result:
         return quantile(self.late, share) / 1e6
 
     def demand_all(self) -> None:
-        """Raises: RuntimeError when one request was refused, with the first refusal."""
+        """Raises: RuntimeError when one request was refused, with the first refusal, or none was sent in the window."""
         if self.refused:
             raise RuntimeError(
                 f"{self.refused} of {self.sent} requests were refused or not answered: {self.refusal[:500]!r}"
+            )
+        if not self.latencies:
+            raise RuntimeError(
+                "no request was due in the window: the run is too short for so slow a server"
             )
 
 

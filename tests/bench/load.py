@@ -23,8 +23,8 @@ MODULE = Path(__file__).parent / "load"
 @lru_cache(maxsize=1)
 def program() -> tuple[Path | None, str]:
     """The generator in Go, or None and why there is none."""
-    if os.environ.get("TLOG_BENCH_GENERATOR") == "python":
-        return None, "TLOG_BENCH_GENERATOR=python"
+    if os.environ.get("BENCH_GENERATOR") == "python":
+        return None, "BENCH_GENERATOR=python"
     try:
         return build(MODULE, ".", GOTOOLCHAIN="local", GOPROXY="off"), ""
     except Missing as error:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import statistics
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -57,18 +58,23 @@ def processes(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Seconds of CPU time, user and system, of a process and those that come from it, all threads."""
+    """Seconds of CPU time, user and system, of a process and those that come from it, the ended ones included."""
     ticks = 0
-    for one in processes(pid):
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(") ")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
+    for text in _all(pid, "stat"):
+        ticks += sum(map(int, text.rpartition(") ")[2].split()[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def rss_anon(pid: int) -> int:
     """Bytes of anonymous memory of the same: what they hold themselves, without mapped files."""
-    total = 0
+    lines = [line for text in _all(pid, "status") for line in text.splitlines()]
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+
+
+def _all(pid: int, name: str) -> Iterator[str]:
+    """A file of /proc of each of them that has not ended."""
     for one in processes(pid):
-        lines = Path(f"/proc/{one}/status").read_text().splitlines()
-        total += next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
-    return total
+        try:
+            yield Path(f"/proc/{one}/{name}").read_text()
+        except OSError:
+            continue

@@ -72,7 +72,11 @@ def _panel(place: Any, axis: str, what: str, lines: Lines) -> None:
         xs = sorted(points)
         place.plot(xs, [points[x] for x in xs], marker="o", label=side)
     place.set_xscale("log")
-    place.set_yscale("log")
+    values = [value for points in lines.values() for value in points.values()]
+    if max(values) > 20 * min(values):
+        place.set_yscale("log")
+    else:
+        place.set_ylim(0, 1.1 * max(values))
     ticks = sorted({x for points in lines.values() for x in points})
     place.set_xticks(ticks, [f"{x:,}" for x in ticks])
     place.set_xticks([], minor=True)

@@ -25,8 +25,8 @@ from tlog.events.submission import parse_event
 
 EVENTS = Path(__file__).parent / "events"
 KINDS = ("lean", "full")
-UNLIMITED = {"rate_requests": 1_000_000, "rate_events": 10_000_000}
-"""Settings: one API key stands for everybody here. Nothing else differs from the defaults."""
+UNLIMITED = {"rate_requests": 1_000_000, "rate_events": 10_000_000, "token_lifetime": 86_400}
+"""Settings: one API key and one token stand for everybody here. Nothing else differs from the defaults."""
 BATCHES_IN_FULL = 3
 
 

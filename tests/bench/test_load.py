@@ -199,6 +199,11 @@ def test_without_a_server_it_says_so(run: Runner) -> None:
         run(counting(free_port(), 1))
 
 
+def test_a_run_in_which_nothing_was_sent_says_so() -> None:
+    with pytest.raises(RuntimeError, match="too short"):
+        Result("slow", sent=1, answered=1, statuses={201: 1}).demand_all()
+
+
 def test_quantiles_are_exact() -> None:
     values = array("q", [5, 1, 4, 2, 3])
     assert [quantile(values, share) for share in (0.0, 0.2, 0.21, 0.5, 0.99, 1.0)] == [
@@ -236,7 +241,7 @@ def test_without_go_the_fallback_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 @pytest.mark.skipif(GO is None, reason=WHY)
 def test_go_is_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TLOG_BENCH_GENERATOR", raising=False)
+    monkeypatch.delenv("BENCH_GENERATOR", raising=False)
     with serving(echo) as port:
         assert load.run(counting(port, 2)).generator == "go"
 
