@@ -33,12 +33,14 @@ async def answer(reader: asyncio.StreamReader) -> Answer:
 
 
 async def stream(port: int, data: bytes, seconds: float) -> bytes:
-    """All that a server says to these bytes until it closes, or says nothing for `seconds`."""
+    """All that a server says to these bytes until it closes, or is silent for `seconds`: at first, for four times that."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     said = b""
     try:
         writer.write(data)
-        while part := await asyncio.wait_for(reader.read(1 << 16), seconds):
+        while part := await asyncio.wait_for(
+            reader.read(1 << 16), seconds if said else 4 * seconds
+        ):
             said += part
     except (asyncio.TimeoutError, ConnectionError):
         said += b"|"  # not closed, or reset

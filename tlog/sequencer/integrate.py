@@ -11,6 +11,7 @@ import hashlib
 from tlog.core.checkpoint import Checkpoint
 from tlog.core.hashes import EMPTY_ROOT, Hash
 from tlog.core.ids import event_id, stream_origin
+from tlog.core.paths import Paths
 from tlog.core.proofs import inclusion_proof, range_proof
 from tlog.core.times import format_ms
 from tlog.errors import CorruptStore
@@ -55,6 +56,7 @@ class Draft:
         self._writer = ChunkWriter(number, first_chunk, ms)
         self._leaves: dict[int, list[Hash]] = {}
         self._touched: dict[int, StreamState] = {}
+        self._paths: dict[int, Paths] = {}
 
     @property
     def touched(self) -> list[int]:
@@ -206,9 +208,12 @@ class Draft:
             state.edge.drop()
 
     def path(self, placed: Placed) -> list[Hash]:
-        """The inclusion path of a new event in its stream at this commit."""
-        state = self._touched[placed.stream]
-        return inclusion_proof(placed.index, state.size, state.edge)
+        """The inclusion path of a new event in its stream at this commit, once the draft is closed."""
+        paths = self._paths.get(placed.stream)
+        if paths is None:
+            state = self._touched[placed.stream]
+            paths = self._paths[placed.stream] = Paths(state.size, state.edge)
+        return paths.of(placed.index)
 
     def ranges(self, placed: list[Placed]) -> dict[int, Range]:
         """The range proof of one batch's new events in each of its streams: they stand side by side there."""

@@ -41,8 +41,10 @@ class Pool:
 
         Raises: Unavailable (stopping, overloaded).
         """
-        events = sum(len(batch.events) for batch in batches)
-        size = sum(batch.size for batch in batches)
+        events = size = 0
+        for batch in batches:
+            events += len(batch.events)
+            size += batch.size
         with self._wake:
             if self.closed:
                 raise Unavailable("stopping", "the log is stopping; retry with the same key", 2.0)
