@@ -145,21 +145,13 @@ class Prover:
     ) -> Known | None:
         """All that an entry's place decides; None when a time is none, or earlier than the one before it."""
         times = [entry[-26:-2] for entry in entries]
-        if times[0] == times[-1] and times.count(times[0]) == len(times):
-            runs = [(0, len(times))]
-        else:
-            starts = [at for at in range(1, len(times)) if times[at] != times[at - 1]]
-            runs = list(zip([0, *starts], [*starts, len(times)], strict=True))
-        ids: list[str] = []
-        ms: list[int] = []
+        # In the strict form the order of texts is that of times.
+        if times != sorted(times) or times[0] < time.encode():
+            return None
         try:
-            for start, end in runs:
-                text = times[start].decode("ascii")
-                if text < time:
-                    return None
-                time, at_ms = text, parse_time(text)
-                ids += event_ids(at_ms, self._number, first + start, first + end)
-                ms += [at_ms] * (end - start)
+            ms_of = _milliseconds(list(dict.fromkeys(times)))
+            ms = [ms_of[text] for text in times]
+            ids = event_ids(ms, self._number, first)
         except (InvalidInput, UnicodeDecodeError, AssertionError):
             return None
         positions = [b"%d" % index for index in range(first, first + len(entries))]
@@ -282,6 +274,20 @@ class _Proof:
         ]
         found.sort()
         return [(fields, bytes.fromhex(root.decode())) for _, fields, root in found]
+
+
+def _milliseconds(times: Sequence[bytes]) -> dict[bytes, int]:
+    """What strict times say; those of one second are parsed once. Raises: InvalidInput, UnicodeDecodeError."""
+    found: dict[bytes, int] = {}
+    second, base = b"", 0
+    for text in times:
+        if text[:20] == second and len(text) == 24 and text[23:] == b"Z" and text[20:23].isdigit():
+            found[text] = base + int(text[20:23])
+        else:
+            ms = parse_time(text.decode("ascii"))
+            second, base = text[:20], ms - ms % 1000
+            found[text] = ms
+    return found
 
 
 def _by_digits(first: int, count: int) -> list[range]:

@@ -14,6 +14,7 @@ from tlog.core.ids import (
     StreamId,
     crockford,
     event_id,
+    event_ids,
     parse_crockford,
     parse_event_id,
     parse_stream_id,
@@ -196,3 +197,18 @@ def test_labels_and_origins() -> None:
     for size in (0, 31, 33):
         with pytest.raises(AssertionError, match="32 bytes"):
             stream_label("a:b:c", bytes(size))
+
+
+@pytest.mark.parametrize("start", [0, 5, 1_000, 1_023, 2**48 - 3])
+def test_ids_of_neighbours_are_those_of_each(start: int) -> None:
+    """Many ids at once are the ids one by one, at whatever times; no more than have a prefix in common."""
+    count = min(1_024 - (start & 1_023), 30)
+    times = [0, 1_023, 1_024, 1_795_000_000_000, *range(1_795_000_000_001, 1_795_000_030_000, 997)]
+    times = [*times, 2**48 - 1][:count]
+    for number in (0, 1, 3, 2**32 - 1):
+        expected = [event_id(ms, number, start + n) for n, ms in enumerate(times)]
+        assert event_ids(times, number, start) == expected
+    assert event_ids([], 1, start) == []
+    for wrong in ([*times, *([0] * 1_024)], [-1], [2**48]):
+        with pytest.raises(AssertionError):
+            event_ids(wrong, 1, start)

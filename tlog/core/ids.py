@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from base64 import b32encode
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import Literal, NamedTuple
@@ -75,15 +76,26 @@ def event_id(ms: int, stream_number: int, leaf_index: int) -> str:
     )
 
 
-def event_ids(ms: int, stream_number: int, start: int, end: int) -> list[str]:
-    """The ids of leaves [start, end), all of one time, `end` at most the next multiple of 1,024. HOT.
+def event_ids(times: Sequence[int], stream_number: int, start: int) -> list[str]:
+    """The ids of the leaves from `start` on, one for each time, up to the next multiple of 1,024 at most. HOT.
 
-    Raises: AssertionError as `event_id`, and when the leaves do not share all but the last two characters.
+    Raises: AssertionError as `event_id`, and when there are more leaves than that.
     """
-    if start >> 10 != end - 1 >> 10:
-        raise AssertionError("tlog: ids of leaves that share no prefix")
-    prefix = event_id(ms, stream_number, start)[:-2]
-    return [prefix + pair for pair in _PAIRS[start & 1023 : (end - 1 & 1023) + 1]]
+    pairs = _PAIRS[start & 1023 : (start & 1023) + len(times)]
+    if len(pairs) != len(times):
+        raise AssertionError("tlog: ids of leaves that have less than all but two characters alike")
+    if not pairs:
+        return []
+    # Ten characters are the time: of these the last two are the milliseconds within 1.024 s.
+    middle = {event_id(ms, stream_number, start) for ms in (min(times), max(times))}.pop()[14:-2]
+    held, prefix = -1, ""
+    ids = []
+    for ms, pair in zip(times, pairs, strict=True):
+        if ms >> 10 != held:
+            held = ms >> 10
+            prefix = event_id(ms, stream_number, start)[:12]
+        ids.append(prefix + _PAIRS[ms & 1023] + middle + pair)
+    return ids
 
 
 @lru_cache(maxsize=16_384)

@@ -179,13 +179,15 @@ class Edge:
 
     def read_nodes(self, nodes: Sequence[Node]) -> list[Hash]:
         """The hashes of `nodes`. Raises: LookupError for a node dropped or not complete yet."""
-        rows, first = self._rows, self._first
-        hashes = []
-        for level, index in nodes:
-            if index < first[level]:
-                raise LookupError(f"node {index} of level {level} is no longer at the edge")
-            hashes.append(rows[level][index - first[level]])
-        return hashes
+        node = self.node
+        return [node(level, index) for level, index in nodes]
+
+    def node(self, level: int, index: int) -> Hash:
+        """The hash of one node. Raises: LookupError, as `read_nodes`. HOT."""
+        at = index - self._first[level]
+        if at < 0:
+            raise LookupError(f"node {index} of level {level} is no longer at the edge")
+        return self._rows[level][at]
 
     def full_tiles(self) -> list[tuple[int, int, bytes]]:
         """The tiles completed since the last `drop`, as (tile level, tile index, hashes), lowest first.

@@ -47,8 +47,8 @@ class Admission:
         self._states = states
         self._ms = ms
         self.openings: dict[str, tuple[int, Opening]] = {}
-        self._sequences: dict[tuple[int, str], int] = {}
-        self._sequenced: dict[SequenceReplay, Prepared] = {}
+        # By stream and producer: the events of this commit, in order, up to the newest sequence.
+        self._sequenced: dict[tuple[int, str], list[Prepared]] = {}
         self._requests: dict[bytes, Admitted] = {}
 
     def admit(self, batch: Batch) -> Admitted:
@@ -60,8 +60,8 @@ class Admission:
         attempt = _Attempt(self, batch)
         plans = [attempt.plan(event, at) for at, event in enumerate(batch.events)]
         self.openings.update(attempt.openings)
-        self._sequences.update(attempt.sequences)
-        self._sequenced.update(attempt.sequenced)
+        for key, events in attempt.sequenced.items():
+            self._sequenced.setdefault(key, []).extend(events)
         admitted = Admitted(batch, plans)
         if batch.request is not None:
             self._requests[batch.request] = admitted
@@ -104,17 +104,17 @@ class Admission:
 
     def last_sequence(self, number: int, producer_id: str) -> int:
         """The newest sequence of a producer, this commit's admissions included."""
-        last = self._sequences.get((number, producer_id))
-        if last is None:
-            state = self._states.producer(number, producer_id)
-            last = state.last if state is not None else 0
-        return last
+        events = self._sequenced.get((number, producer_id))
+        if events:
+            return events[-1].sequence
+        state = self._states.producer(number, producer_id)
+        return state.last if state is not None else 0
 
     def same_event(self, replay: SequenceReplay, event: Prepared) -> bool:
         """Whether `event` is what was recorded with a producer's sequence."""
-        earlier = self._sequenced.get(replay)
-        if earlier is not None:
-            return earlier.body == event.body
+        events = self._sequenced.get((replay.stream, replay.producer_id))
+        if events and replay.sequence >= events[0].sequence:
+            return events[replay.sequence - events[0].sequence].body == event.body
         leaf = self._states.producer_leaf(*replay)
         view = self._states.view(replay.stream)
         with self._store.read() as txn:
@@ -142,14 +142,33 @@ class _Attempt:
         self._admission = admission
         self._batch = batch
         self.openings: dict[str, tuple[int, Opening]] = {}
-        self.sequences: dict[tuple[int, str], int] = {}
-        self.sequenced: dict[SequenceReplay, Prepared] = {}
+        self.sequenced: dict[tuple[int, str], list[Prepared]] = {}
+        self._places: dict[str, int] = {}
         for stream_id, opening in batch.openings.items():
             if admission.stream_number(stream_id) is None:
                 number = admission.next_number + len(self.openings)
                 self.openings[stream_id] = (number, opening)
 
     def plan(self, event: Prepared, at: int) -> Plan:
+        """What to do for one event. Raises: Refused. HOT."""
+        number = self._places.get(event.stream_id)
+        if number is None:
+            number = self._places[event.stream_id] = self._place(event, at)
+        if event.producer_id is None:
+            return event
+        key = (number, event.producer_id)
+        events = self.sequenced.get(key)
+        last = events[-1].sequence if events else self._admission.last_sequence(*key)
+        if event.sequence != last + 1:
+            return self._again(number, event, last, at)
+        if events:
+            events.append(event)
+        else:
+            self.sequenced[key] = [event]
+        return event
+
+    def _place(self, event: Prepared, at: int) -> int:
+        """The number of the event's stream, which is in memory from now on."""
         number = self._admission.stream_number(event.stream_id)
         if number is None:
             if event.stream_id not in self.openings:
@@ -158,31 +177,28 @@ class _Attempt:
                 )
             number = self.openings[event.stream_id][0]
         self._admission.wake(number)
-        if event.producer_id is None:
-            return event
-        key = (number, event.producer_id)
-        last = self.sequences.get(key)
-        if last is None:
-            last = self._admission.last_sequence(*key)
-        replay = SequenceReplay(number, event.producer_id, event.sequence)
-        if event.sequence == last + 1:
-            self.sequences[key] = event.sequence
-            self.sequenced[replay] = event
-            return event
+        return number
+
+    def _again(self, number: int, event: Prepared, last: int, at: int) -> SequenceReplay:
+        """An event that is not its producer's next: recorded already, or refused."""
+        producer_id = event.producer_id or ""
         if event.sequence > last:
             raise Refused(
                 "producer-gap",
-                f"producer {event.producer_id} must send sequence {last + 1} next",
+                f"producer {producer_id} must send sequence {last + 1} next",
                 self._pointer(at, "/producer/sequence"),
                 expected=last + 1,
             )
-        earlier = self.sequenced.get(replay)
-        if not (
-            earlier.body == event.body if earlier else self._admission.same_event(replay, event)
-        ):
+        replay = SequenceReplay(number, producer_id, event.sequence)
+        events = self.sequenced.get((number, producer_id))
+        if events and event.sequence >= events[0].sequence:
+            same = events[event.sequence - events[0].sequence].body == event.body
+        else:
+            same = self._admission.same_event(replay, event)
+        if not same:
             raise Refused(
                 "conflict",
-                f"sequence {event.sequence} of producer {event.producer_id} was used for another event",
+                f"sequence {event.sequence} of producer {producer_id} was used for another event",
                 self._pointer(at, "/producer/sequence"),
                 expected=last + 1,
             )

@@ -18,26 +18,39 @@ _MAX_RUNS = 2 * layout.RUNS_PER_PAGE
 class ProducerState:
     """Which leaves a producer's sequences stand at: runs in memory, older ones in pages."""
 
-    __slots__ = ("last", "producer_id", "runs", "spill")
+    __slots__ = ("_closed", "_following", "_open", "last", "producer_id", "spill")
 
     def __init__(self, producer_id: str, last: int, runs: list[Run]) -> None:
         self.producer_id = producer_id
         self.last = last
-        self.runs = runs
+        # The newest run as its first sequence and leaf, and the leaf that would make it longer.
+        self._closed = runs[:-1]
+        self._open = (runs[-1].first, runs[-1].leaf) if runs else (0, 0)
+        self._following = runs[-1].leaf + runs[-1].length if runs else -1
         self.spill: list[list[Run]] = []
 
+    @property
+    def runs(self) -> list[Run]:
+        """All runs that are not in pages, the newest last."""
+        return [*self._closed, self._newest()] if self._following >= 0 else []
+
+    def _newest(self) -> Run:
+        first, leaf = self._open
+        return Run(first, leaf, self._following - leaf)
+
     def add(self, leaf: int) -> None:
-        """The next sequence stands at `leaf`."""
+        """The next sequence stands at `leaf`. HOT."""
         self.last += 1
-        if self.runs:
-            first, start, length = self.runs[-1]
-            if start + length == leaf:
-                self.runs[-1] = Run(first, start, length + 1)
-                return
-        self.runs.append(Run(self.last, leaf, 1))
-        if len(self.runs) >= _MAX_RUNS:
-            self.spill.append(self.runs[: layout.RUNS_PER_PAGE])
-            self.runs = self.runs[layout.RUNS_PER_PAGE :]
+        if leaf == self._following:
+            self._following = leaf + 1
+            return
+        if self._following >= 0:
+            self._closed.append(self._newest())
+        self._open = (self.last, leaf)
+        self._following = leaf + 1
+        if len(self._closed) >= _MAX_RUNS - 1:
+            self.spill.append(self._closed[: layout.RUNS_PER_PAGE])
+            self._closed = self._closed[layout.RUNS_PER_PAGE :]
 
 
 def find_run(runs: list[Run], sequence: int) -> int | None:

@@ -155,7 +155,7 @@ class States:
     def add_producer_event(self, number: int, producer_id: str, leaf: int) -> None:
         """The producer's next sequence stands at `leaf`."""
         key = (number, producer_id)
-        state = self.producer(number, producer_id)
+        state = self._producers.get(key) or self.producer(number, producer_id)
         if state is None:
             state = self._producers[key] = ProducerState(producer_id, 0, [])
         state.add(leaf)

@@ -56,6 +56,14 @@ def entries_at(
         end = bisect_left(positions, number + 1 << 16, at)
         # One copy: slices of bytes cost half as much as those of a view.
         chunk = bytes(store.chunk(txn, number))
+        if end - at == 1:
+            # A commit of one event: what follows would cost more than it does.
+            entry = _entry_at(chunk, positions[at] & 0xFFFF, stream, first + at)
+            if entry is None:
+                return None
+            entries.append(entry)
+            at = end
+            continue
         offsets = [position & 0xFFFF for position in positions[at:end]]
         try:
             heads = [unpack(chunk, offset) for offset in offsets]
@@ -70,3 +78,11 @@ def entries_at(
         ]
         at = end
     return entries
+
+
+def _entry_at(chunk: bytes, offset: int, stream: int, index: int) -> bytes | None:
+    if len(chunk) < offset + layout.RECORD_HEADER.size:
+        return None
+    _, of, at, length, _ = layout.RECORD_HEADER.unpack_from(chunk, offset)
+    start = offset + layout.RECORD_HEADER.size
+    return chunk[start : start + length] if (of, at) == (stream, index) else None
