@@ -4,81 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.harness import STREAM, TestLog, new_log
+from tests.harness import STREAM
+from tests.workers.ends import both
 from tlog.errors import CorruptStore, InvalidInput, Refused, TlogError, Unavailable
 from tlog.sequencer.batch import Placed, Replayed
 from tlog.sequencer.streams import StreamView
 from tlog.store.layout import ROOT_LOG
 from tlog.vault import Sealer
 from tlog.workers import wire
-from tlog.workers.asker import Asker
-from tlog.workers.backend import Backend, Connection
-from tlog.workers.link import Link
-from tlog.workers.page import Page
-from tlog.workers.pictures import Pictures, extended
-from tlog.workers.places import Places
-from tlog.workers.questions import Questions
+from tlog.workers.pictures import extended
 from tlog.workers.ring import RemoteRing
-
-
-class End:
-    """Both ends of one run in this process. `made` are the parts of a front end."""
-
-    def __init__(self, site: TestLog, backend: Backend, page: Page, places: Places) -> None:
-        self.site = site
-        self.log = site.log
-        self.backend = backend
-        self.page = page
-        self.places = places
-        self.lost = asyncio.Event()
-
-    async def front(self) -> tuple[Link, Asker, Pictures]:
-        """A front end's connections and its pictures."""
-        loop = asyncio.get_running_loop()
-        _, link = await loop.create_unix_connection(
-            lambda: Link(self.lost.set), str(self.places.events)
-        )
-        asker = Asker(self.places.questions)
-        pictures = Pictures(asker, await link.welcome)
-        pictures.add_rows(self.log.store.streams())
-        link.tell(pictures.apply)
-        return link, asker, pictures
-
-    async def append(self, link: Link, count: int, stream: str = STREAM, **more: Any) -> Any:
-        """Record so many events through a front end."""
-        events = [self.site.prepare(stream) for _ in range(count)]
-        openings = {}
-        if not self.log.stream_exists(stream):
-            openings = {stream: self.log.preparer.opening(stream, public=False)}
-        options = {"request": None, "prove": True, "array": count > 1, **more}
-        return await link.append(events, openings, **options)
-
-
-@asynccontextmanager
-async def both(directory: Path) -> AsyncIterator[End]:
-    """A log that waits for front ends."""
-    places = Places(directory)
-    page = Page(places.page, create=True)
-    with TestLog(new_log(directory / "log")) as site:
-        backend = Backend(site.log, page)
-        loop = asyncio.get_running_loop()
-        server = await loop.create_unix_server(lambda: Connection(backend), str(places.events))
-        questions = Questions(site.log, page, places.questions, lambda: backend.newest)
-        end = End(site, backend, page, places)
-        yield end
-        server.close()
-        questions.close()
-        for connection in list(backend.connections):
-            connection.end()
-        await backend.deserted(5)
-    page.close()
 
 
 def same(view: StreamView, other: StreamView) -> bool:
@@ -112,6 +52,23 @@ async def test_pictures_stay_true(tmp_path: Path) -> None:
         assert pictures.tenant_streams["acme"] == 4
         asker.close()
         other_asker.close()
+
+
+async def test_a_picture_that_may_be_old_is_not_kept(tmp_path: Path) -> None:
+    """One of before a commit that came in while it was asked for; any other is asked for once."""
+    async with both(tmp_path) as end:
+        link, asker, pictures = await end.front()
+        await end.append(link, 1)
+        number = pictures.numbers[STREAM]
+        pictures.applied += 1
+        assert same(pictures.view(number), end.log.states.view(number))
+        assert pictures._views.get(number) is None
+        pictures.applied -= 1
+        view = pictures.view(number)
+        asker.close()
+        assert pictures.view(number) is view
+        with pytest.raises(Unavailable):
+            pictures.view(1)
 
 
 def test_a_gap_drops_the_picture() -> None:

@@ -73,7 +73,7 @@ def test_no_token_is_given_twice_by_two_processes(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from tlog.errors import Unavailable\n"
         "from tlog.workers.buckets import SharedBuckets\n"
-        "b = SharedBuckets(Path(sys.argv[1]), 1e-6, 5e9); n = 0; print('ready', flush=True); input()\n"
+        "b = SharedBuckets(Path(sys.argv[1]), 1e-6, 5e10); n = 0; print('ready', flush=True); input()\n"
         "try:\n  while True: b.take('k', 1); n += 1\n"
         "except Unavailable: print(n)\n"
     )
@@ -88,8 +88,13 @@ def test_no_token_is_given_twice_by_two_processes(tmp_path: Path) -> None:
     ]
     for one in both:
         assert one.stdout and one.stdout.readline() == "ready\n"
-    counts = [int(one.communicate("\n")[0]) for one in both]
-    assert sum(counts) == 5000
+    for one in both:
+        assert one.stdin
+        one.stdin.write("\n")
+        one.stdin.flush()
+    counts = [int(one.communicate()[0]) for one in both]
+    assert sum(counts) == 50_000
+    assert min(counts) > 0
 
 
 def test_the_page_never_goes_back(tmp_path: Path) -> None:
