@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,24 @@ async def test_a_full_connection_refuses(tmp_path: Path) -> None:
         link.resume_writing()
         assert (await end.append(link, 1)).events[0].index == 2
         asker.close()
+
+
+async def test_who_does_not_read_is_dropped(tmp_path: Path) -> None:
+    """Nothing is collected for it without limit; the others go on."""
+    async with both(tmp_path) as end:
+        _, asker, _ = await end.front()
+        (deaf,) = end.backend.connections
+        writer, other, _ = await end.front()
+        deaf.pause_writing()
+        assert (await end.append(writer, 1)).events[0].index == 1
+        assert end.lost.is_set()
+        assert deaf not in end.backend.connections and len(end.backend.connections) == 1
+        asker._socket.shutdown(socket.SHUT_RDWR)
+        for _ in range(2):
+            with pytest.raises(Unavailable) as error:
+                asker.ask(wire.ViewOf(1), wire.Picture)
+            assert error.value.kind == "unknown-outcome"
+        other.close()
 
 
 async def test_who_sends_what_is_no_message_is_dropped(tmp_path: Path) -> None:
