@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from tlog.api.problems import Handler
+from tlog.api.routes import Handler
 from tlog.errors import InvalidInput
 from tlog.log import Log
 from tlog.workers.asker import gone
