@@ -24,6 +24,20 @@ CODE_HASH = "5" * 64
 START_SECONDS = 60.0
 
 
+def processes(parent: int, role: str) -> list[int]:
+    """The children of a process that were started in a role, by process id."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (path / "stat").read_text().rpartition(")")[2].split()
+            words = (path / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if int(status[1]) == parent and status[0] != "Z" and role.encode() in words:
+            found.append(int(path.name))
+    return sorted(found)
+
+
 def free_port() -> int:
     """A port that was free a moment ago."""
     with socket.socket() as listener:
@@ -74,6 +88,11 @@ class Server:
             else:
                 return time.monotonic() - began
         raise RuntimeError("the server did not listen in time")
+
+    def members(self, role: str) -> list[int]:
+        """Process ids of those in a role: `sequencer`, `front`."""
+        assert self.process is not None
+        return processes(self.process.pid, role)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Signal it and wait for its end; the exit code."""

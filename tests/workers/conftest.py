@@ -1,4 +1,4 @@
-"""One log for all tests that do not end its processes or change its keys."""
+"""One log for all tests that do not end its processes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Served(NamedTuple):
     run: Run
     keys: Keys
     token: str
+    directory: Path
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +41,7 @@ def keys(template: tuple[Path, Keys]) -> Keys:
     return template[1]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(
     template: tuple[Path, Keys], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
@@ -48,4 +49,4 @@ def served(
     directory = tmp_path_factory.mktemp("workers") / "log"
     shutil.copytree(template[0], directory)
     with serve(directory, 2) as run:
-        yield Served(run, template[1], run.attest(template[1].key))
+        yield Served(run, template[1], run.attest(template[1].key), directory)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import atexit
 import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.faults.process import processes
 from tests.harness import new_log
 from tlog.accounts import Accounts
 from tlog.core.note import Verifier, parse_vkey
@@ -88,7 +92,7 @@ class Run:
                 ],
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **{f"TLOG_{k.upper()}": str(v) for k, v in settings.items()}},
+                env=_environment(settings),
             )
 
     def wait_until_ready(self) -> Run:
@@ -164,6 +168,17 @@ class Run:
         return self.call("POST", "/api/v1/events/batch", token, events, named)
 
 
+# Compiled once for all runs: most of what a process does here is to start.
+_COMPILED = tempfile.mkdtemp(prefix="tlog-compiled-")
+atexit.register(shutil.rmtree, _COMPILED, ignore_errors=True)
+
+
+def _environment(settings: Mapping[str, object]) -> dict[str, str]:
+    kept = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    ours = {f"TLOG_{name.upper()}": str(value) for name, value in settings.items()}
+    return {**kept, **ours, "PYTHONPYCACHEPREFIX": _COMPILED}
+
+
 @contextmanager
 def serve(directory: Path, workers: int | None = 2, **settings: object) -> Iterator[Run]:
     """A ready run; killed at the end if it is still there."""
@@ -172,20 +187,6 @@ def serve(directory: Path, workers: int | None = 2, **settings: object) -> Itera
         yield run.wait_until_ready()
     finally:
         run.stop()
-
-
-def processes(parent: int, role: str) -> list[int]:
-    """The children of a process that have a role."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            status = (path / "stat").read_text().rpartition(")")[2].split()
-            words = (path / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if int(status[1]) == parent and status[0] != "Z" and role.encode() in words:
-            found.append(int(path.name))
-    return sorted(found)
 
 
 def alive(pid: int) -> bool:

@@ -17,7 +17,6 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import rfc3161ng
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from rfc3161_client import VerifierBuilder, decode_timestamp_response
@@ -103,6 +102,8 @@ def build_request(note: bytes, nonce: int, policy: str | None = None) -> bytes:
     """
     if nonce < 1 << 32 or (policy is not None and not policy.replace(".", "").isdigit()):
         raise AssertionError("tlog: a timestamp request needs a random nonce, and a policy an OID")
+    import rfc3161ng  # a third of all that a server would load at its start
+
     request = rfc3161ng.make_timestamp_request(
         digest=hashlib.sha256(note).digest(),
         hashname="sha256",
@@ -122,6 +123,8 @@ def nonce_of(request: bytes, note: bytes) -> tuple[int, str | None]:
 
     def read() -> tuple[int, str | None]:
         _demand(len(request) <= MAX_REQUEST)
+        import rfc3161ng
+
         parsed: Any = rfc3161ng.decode_timestamp_request(request)
         policy = str(parsed["reqPolicy"]) if parsed["reqPolicy"].hasValue() else None
         nonce = int(parsed["nonce"])

@@ -46,6 +46,8 @@ class Rows:
         except BaseException:
             os.close(self._users)
             raise
+        # A process that was killed leaves its slot among the readers; there are 126.
+        self._env.reader_check()
         self._seen = self._last_txnid()
 
     @classmethod

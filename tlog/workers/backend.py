@@ -157,6 +157,10 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """It does not read: it has died without the kernel knowing, or never will read again."""
         logger.error("a front end does not read what it is told, and is dropped")
+        self.end()
+
+    def end(self) -> None:
+        """Drop the front end, which then ends itself."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -177,8 +181,7 @@ class Connection(asyncio.Protocol):
                     task.add_done_callback(self._tasks.discard)
         except msgspec.MsgspecError:
             logger.exception("a front end sent what is no message, and is dropped")
-            if self._transport is not None:
-                self._transport.abort()
+            self.end()
 
     def _submit(self, submitted: Sequence[wire.Submitted]) -> None:
         batches = [self._batch(one) for one in submitted]

@@ -45,6 +45,7 @@ class SharedBuckets:
         self._capacity = max(1.0, rate * burst)
         self._clock = clock
         self._slots = slots
+        self._known: dict[str, tuple[bytes, int]] = {}  # where a key stood last, if it still does
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         # Another process may do the same at the same time: the file only ever gets this one size.
         os.ftruncate(self._file, slots * _SLOT.size)
@@ -52,15 +53,24 @@ class SharedBuckets:
 
     def take(self, key: str, amount: float) -> None:
         """Take `amount` or raise Unavailable (rate-limited) with the seconds to wait. HOT."""
-        name = hashlib.blake2b(key.encode(), digest_size=16).digest()
+        name, at = self._known.get(key) or self._name(key)
         fcntl.lockf(self._file, fcntl.LOCK_EX)
         try:
             now = self._clock()
-            at, level, then = self._find(name, now)
+            owner, level, then = _SLOT.unpack_from(self._table, at)
+            if owner != name:
+                at, level, then = self._find(name, now)
+                self._known[key] = (name, at)
             left = taken(level, now - then, amount, self._rate, self._capacity)
             _SLOT.pack_into(self._table, at, name, left, now)
         finally:
             fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+    def _name(self, key: str) -> tuple[bytes, int]:
+        if len(self._known) >= self._slots:
+            self._known.clear()
+        name = hashlib.blake2b(key.encode(), digest_size=16).digest()
+        return name, int.from_bytes(name[:4], "little") % self._slots * _SLOT.size
 
     def _find(self, name: bytes, now: float) -> tuple[int, float, float]:
         """Where a key stands or may stand, with its level and the time of that."""

@@ -34,7 +34,7 @@ from tlog.workers.places import Places
 from tlog.workers.ring import RemoteRing
 
 # A commit that was answered elsewhere is on its way already.
-_PATIENCE = 5.0
+_PATIENCE = 3.0
 
 
 class Front:

@@ -8,10 +8,12 @@ What refuses to start ends the run, with its exit code: a store that contradicts
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import shutil
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -28,13 +30,14 @@ T = TypeVar("T")
 FAULT = 70
 # Seconds for which front ends answer what they have; their own limit is shorter.
 _LEAVE = 15.0
+_ORPHANS = 2.0
 # Exit codes of a start that was refused: asking again would change nothing.
 _REFUSALS = range(1, 6)
 
 
 def supervise(directory: Path, host: str, port: int, workers: int) -> int:
     """Run until SIGTERM or SIGINT; the exit code. Raises: OSError when the address cannot be had."""
-    reserved = reserve(host, port)
+    reserved = _reserved(host, port)
     meeting = meeting_place()
     try:
         return asyncio.run(Supervisor(directory, Places(meeting), reserved, workers).run())
@@ -42,6 +45,18 @@ def supervise(directory: Path, host: str, port: int, workers: int) -> int:
         shutil.rmtree(meeting, ignore_errors=True)
         for one in reserved:
             one.close()
+
+
+def _reserved(host: str, port: int) -> list[socket.socket]:
+    """The addresses. Of a run that was killed a moment ago, front ends may still be about to end."""
+    until = time.monotonic() + _ORPHANS
+    while True:
+        try:
+            return reserve(host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > until:
+                raise
+        time.sleep(0.05)
 
 
 class Post:
