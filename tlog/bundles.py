@@ -16,9 +16,8 @@ from tlog.core.commitment import verify_commitment
 from tlog.core.entry import Entry, parse_entry
 from tlog.core.hashes import Hash
 from tlog.core.ids import event_ids, parse_event_id
-from tlog.core.times import parse_time
 from tlog.errors import CorruptStore, InvalidInput, Refused, VerificationError
-from tlog.shapes import Found, Known, Shape
+from tlog.shapes import Found, Known, Shape, milliseconds
 from tlog.store import layout
 from tlog.store.environment import LogStore
 from tlog.store.lookup import Tail, entries_at, positions_of_bundle
@@ -149,7 +148,7 @@ class Prover:
         if times != sorted(times) or times[0] < time.encode():
             return None
         try:
-            ms_of = _milliseconds(list(dict.fromkeys(times)))
+            ms_of = milliseconds(list(dict.fromkeys(times)))
             ms = [ms_of[text] for text in times]
             ids = event_ids(ms, self._number, first)
         except (InvalidInput, UnicodeDecodeError, AssertionError):
@@ -274,20 +273,6 @@ class _Proof:
         ]
         found.sort()
         return [(fields, bytes.fromhex(root.decode())) for _, fields, root in found]
-
-
-def _milliseconds(times: Sequence[bytes]) -> dict[bytes, int]:
-    """What strict times say; those of one second are parsed once. Raises: InvalidInput, UnicodeDecodeError."""
-    found: dict[bytes, int] = {}
-    second, base = b"", 0
-    for text in times:
-        if text[:20] == second and len(text) == 24 and text[23:] == b"Z" and text[20:23].isdigit():
-            found[text] = base + int(text[20:23])
-        else:
-            ms = parse_time(text.decode("ascii"))
-            second, base = text[:20], ms - ms % 1000
-            found[text] = ms
-    return found
 
 
 def _by_digits(first: int, count: int) -> list[range]:

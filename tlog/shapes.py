@@ -53,6 +53,20 @@ class Known(NamedTuple):
     ms: Sequence[int]
 
 
+def milliseconds(times: Sequence[bytes]) -> dict[bytes, int]:
+    """What strict times say; those of one second are parsed once. Raises: InvalidInput, UnicodeDecodeError."""
+    found: dict[bytes, int] = {}
+    second, base = b"", 0
+    for text in times:
+        if text[:20] == second and len(text) == 24 and text[23:] == b"Z" and text[20:23].isdigit():
+            found[text] = base + int(text[20:23])
+        else:
+            ms = parse_time(text.decode("ascii"))
+            second, base = text[:20], ms - ms % 1000
+            found[text] = ms
+    return found
+
+
 class Found(NamedTuple):
     """The slots that others go on with: 64 hex digits each; texts of sequences, None without a producer."""
 

@@ -208,6 +208,9 @@ def test_ids_of_neighbours_are_those_of_each(start: int) -> None:
     for number in (0, 1, 3, 2**32 - 1):
         expected = [event_id(ms, number, start + n) for n, ms in enumerate(times)]
         assert event_ids(times, number, start) == expected
+        assert event_ids([7] * count, number, start) == [
+            event_id(7, number, start + n) for n in range(count)
+        ]
     assert event_ids([], 1, start) == []
     for wrong in ([*times, *([0] * 1_024)], [-1], [2**48]):
         with pytest.raises(AssertionError):

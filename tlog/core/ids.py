@@ -86,8 +86,11 @@ def event_ids(times: Sequence[int], stream_number: int, start: int) -> list[str]
         raise AssertionError("tlog: ids of leaves that have less than all but two characters alike")
     if not pairs:
         return []
+    first, last = (event_id(ms, stream_number, start)[:-2] for ms in (min(times), max(times)))
+    if first == last:
+        return [first + pair for pair in pairs]
     # Ten characters are the time: of these the last two are the milliseconds within 1.024 s.
-    middle = {event_id(ms, stream_number, start) for ms in (min(times), max(times))}.pop()[14:-2]
+    middle = first[14:]
     held, prefix = -1, ""
     ids = []
     for ms, pair in zip(times, pairs, strict=True):
