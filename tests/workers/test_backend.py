@@ -59,6 +59,9 @@ async def test_a_picture_that_may_be_old_is_not_kept(tmp_path: Path) -> None:
     """One of before a commit that came in while it was asked for; any other is asked for once."""
     async with both(tmp_path) as end:
         link, asker, pictures = await end.front()
+        assert end.page.commit == 0
+        pictures.view(1)
+        assert end.page.commit == end.log.sequencer.head.commit, "shown here, unknown elsewhere"
         await end.append(link, 1)
         number = pictures.numbers[STREAM]
         pictures.applied += 1
@@ -69,7 +72,7 @@ async def test_a_picture_that_may_be_old_is_not_kept(tmp_path: Path) -> None:
         asker.close()
         assert pictures.view(number) is view
         with pytest.raises(Unavailable):
-            pictures.view(1)
+            pictures.view(2000)
 
 
 def test_a_gap_drops_the_picture() -> None:
@@ -84,10 +87,15 @@ def test_a_gap_drops_the_picture() -> None:
     assert view.tail[:10] == list(range(10))
     assert extended(view, grown(12, [11])) is None
     assert extended(view, grown(258, [257])) is None
+    assert extended(view, grown(268, [266, 267])) is None
     assert extended(view, grown(258, [256, 257])) == StreamView(258, b"s" * 32, 4, 5, [256, 257])
     assert extended(view, grown(512, [])) == StreamView(512, b"s" * 32, 4, 5, [])
     assert extended(view, grown(10, [9])) is view
     assert follows is not None and extended(follows, grown(11, [10])) is follows
+    # The older picture's list has positions by now that are not its own.
+    other = extended(view, grown(11, [77]))
+    assert other is not None and other.tail == [*range(10), 77]
+    assert follows.tail == list(range(12))
 
 
 async def test_outcomes_are_those_of_the_log(tmp_path: Path) -> None:
