@@ -89,6 +89,11 @@ class Server:
                 return time.monotonic() - began
         raise RuntimeError("the server did not listen in time")
 
+    @property
+    def running(self) -> bool:
+        """Whether the process that was started has not ended."""
+        return self.process is not None and self.process.poll() is None
+
     def members(self, role: str) -> list[int]:
         """Process ids of those in a role: `sequencer`, `front`."""
         assert self.process is not None

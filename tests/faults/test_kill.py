@@ -66,6 +66,7 @@ async def _hammer(
         while len(promises) == acknowledged:
             await asyncio.sleep(0.01)
             _raise_failed(tasks)
+            assert server.running, server.log()[-2000:]
         await asyncio.sleep(chance.uniform(0.0, 0.5))
         if alone or kill % 3 == 0:
             assert server.stop(signal.SIGKILL) == -signal.SIGKILL

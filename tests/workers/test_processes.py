@@ -127,6 +127,18 @@ def test_none_outlives_the_supervisor(directory: Path, keys: Keys) -> None:
         assert not meeting.exists()
 
 
+def test_killed_while_it_starts_it_is_started_again(directory: Path) -> None:
+    """Nobody has been served yet; that a process was killed says nothing against the log."""
+    run = Run(directory, 1)
+    try:
+        eventually(lambda: bool(run.processes("sequencer")), "it is not started")
+        os.kill(run.processes("sequencer")[0], signal.SIGKILL)
+        run.wait_until_ready()
+        assert run.said().count("all are started again") == 1
+    finally:
+        assert run.stop() == 0
+
+
 def test_what_refuses_to_start_ends_the_run(directory: Path) -> None:
     """Exit codes are those of one process, and nothing is tried twice."""
     store = LogStore.open(directory / "log")

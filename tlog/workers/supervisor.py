@@ -152,7 +152,9 @@ class Supervisor:
         if self._stop.is_set():
             return code
         if alone:
-            return code if code in _REFUSALS or not self._said else None
+            # Killed, it has judged nothing, even if that was its first start.
+            judged = code in _REFUSALS or (code >= 0 and not self._said)
+            return code if judged else None
         return refused
 
     async def _say(self, sequencer: Child, posts: Sequence[Post]) -> None:
