@@ -10,8 +10,6 @@ import itertools
 import time
 from collections import deque
 
-import uvloop
-
 from tests.bench.job import NUMBERS, Job, Result, Template
 
 LONGEST_PAUSE = 0.2
@@ -20,7 +18,7 @@ LONGEST_PAUSE = 0.2
 def run(job: Job) -> Result:
     """Run a job to its end. Raises: OSError when the server does not take connections."""
     before = time.process_time()
-    result: Result = uvloop.run(_Run(job).go())
+    result: Result = asyncio.run(_Run(job).go())
     result.cpu = time.process_time() - before
     return result
 
@@ -110,6 +108,7 @@ class _Run:
         await self._loop()
         self._finish()
         self._ended = True
+        await asyncio.gather(*self._opening, return_exceptions=True)
         for client in self._clients:
             client.transport.abort()  # type: ignore[attr-defined]
         return self._result
