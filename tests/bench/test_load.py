@@ -195,7 +195,7 @@ def test_warming_up_does_not_count(run: Runner) -> None:
 
 @pytest.mark.parametrize("run", GENERATORS)
 def test_without_a_server_it_says_so(run: Runner) -> None:
-    with pytest.raises((RuntimeError, OSError), match="refused|Connect call failed"):
+    with pytest.raises((RuntimeError, OSError), match=r"refused|Connect call failed"):
         run(counting(free_port(), 1))
 
 
