@@ -54,7 +54,8 @@ fsck                 -> fsck_tree bundles reader sequencer.streams vault store c
 fsck_ranges          -> fsck fsck_tree bundles reader sequencer.streams vault store core errors
 fsck_root            -> fsck reader store core errors
 scrub                -> log fsck_root fsck reader errors
-examiners            -> fsck_ranges fsck reader sequencer.publish sequencer.streams vault keys store core errors
+messages             -> errors
+examiners            -> messages fsck_ranges fsck reader sequencer.publish sequencer.streams vault keys store core errors
 inspection           -> examiners fsck_root fsck_ranges fsck reader sequencer vault keys store config core errors
 client.fetch         -> core errors
 client               -> verdicts events core errors

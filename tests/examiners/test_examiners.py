@@ -15,7 +15,7 @@ import pytest
 
 from tests.harness import STREAM, TestLog, new_log
 from tlog.cli.demo.change import copy_and_change
-from tlog.errors import CorruptStore, InvalidInput, Refused, TlogError, Unavailable
+from tlog.errors import InvalidInput, Unavailable
 from tlog.examiners.child import answer_all
 from tlog.examiners.messages import (
     Answer,
@@ -24,15 +24,13 @@ from tlog.examiners.messages import (
     Setup,
     Verdict,
     answer_of,
-    error_of,
-    fault_of,
-    frame,
     read_frame,
 )
 from tlog.examiners.pool import Pool
 from tlog.fsck import verify_stream
 from tlog.fsck_ranges import Part, Range, ranges_of
 from tlog.inspection import Inspection
+from tlog.messages import frame
 
 EVENTS = 1_300
 OTHER = "acme:prod:other"
@@ -197,32 +195,16 @@ def test_errors_are_answers(directory: Path) -> None:
     """What is wrong with a question or a store comes back as it would have been raised."""
     (answer,) = asked(frame(setup_of(directory)), frame(judge(directory, 5, 99_999)))
     assert isinstance(answer, Fault)
-    assert answer.kind == "range"
+    assert answer.failure.kind == "range"
     assert list(asked()) == []
     assert list(asked(frame(judge(directory)))) == []
     with pytest.raises(AssertionError, match="twice"):
         list(asked(frame(setup_of(directory)), frame(setup_of(directory))))
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        CorruptStore("c"),
-        InvalidInput("range", "d", "/x"),
-        Refused("not-found", "d", "/y"),
-        TlogError("k", "d"),
-    ],
-)
-def test_an_error_is_itself_on_the_other_side(error: TlogError) -> None:
-    """Class, kind, sentence and pointer."""
-    again = error_of(fault_of(error))
-    assert type(again) is type(error)
-    assert vars(again) == vars(error)
-
-
 def test_a_frame_that_was_cut_off_is_the_end() -> None:
     """Of a sender that was killed in the middle of a word."""
-    whole = frame(Fault("a", "b", "c"))
+    whole = bytes(frame(Setup("a", None)))
     assert read_frame(io.BytesIO(whole)) == whole[4:]
     for cut in (0, 3, 4, len(whole) - 1):
         assert read_frame(io.BytesIO(whole[:cut])) is None

@@ -12,7 +12,8 @@ import pytest
 
 from tests.harness import STREAM
 from tests.workers.ends import both
-from tlog.errors import CorruptStore, InvalidInput, Refused, TlogError, Unavailable
+from tlog.errors import InvalidInput, Refused, Unavailable
+from tlog.messages import frame
 from tlog.sequencer.batch import Placed, Replayed
 from tlog.sequencer.streams import StreamView
 from tlog.store.layout import ROOT_LOG
@@ -272,26 +273,10 @@ async def test_keys_and_pseudonyms_come_from_one_ring(tmp_path: Path) -> None:
         fresh.close()
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        InvalidInput("wrong-type", "no", "/a"),
-        InvalidInput("wrong-type", "no"),
-        Refused("producer-gap", "no", "/b", expected=4),
-        Unavailable("busy", "no", 7.5),
-        CorruptStore("no"),
-    ],
-)
-def test_errors_cross_as_they_are(error: TlogError) -> None:
-    """Family, kind and members."""
-    back = wire.error_of(wire.failure(error))
-    assert (type(back), vars(back)) == (type(error), vars(error))
-
-
 def test_messages_may_come_in_pieces() -> None:
     """Byte by byte, and many at once."""
     asked = [wire.Persons(n, "acme", [("usr", "x" * n)]) for n in range(5)]
-    stream = b"".join(map(wire.frame, asked))
+    stream = b"".join(map(frame, asked))
     frames = wire.Frames(wire.from_front)
     assert list(frames.feed(stream)) == asked
     found = [one for at in range(len(stream)) for one in frames.feed(stream[at : at + 1])]

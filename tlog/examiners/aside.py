@@ -16,11 +16,9 @@ from tlog.examiners.messages import (
     Verdict,
     answer_of,
     command,
-    error_of,
-    frame,
-    length_of,
 )
 from tlog.fsck import Report
+from tlog.messages import LENGTH_BYTES, error_of, frame, length_of
 
 _LOOK_SECONDS = 0.25
 
@@ -48,20 +46,20 @@ async def judge_aside(setup: Setup, question: Judge, gone: Callable[[], bool]) -
             child.kill()
         await child.wait()
     if isinstance(answer, Fault):
-        raise error_of(answer)
+        raise error_of(answer.failure)
     if not isinstance(answer, Verdict):
         raise AssertionError("tlog: an examiner answered another question")
     return answer.report
 
 
-async def _ask(child: asyncio.subprocess.Process, question: bytes) -> Answer:
+async def _ask(child: asyncio.subprocess.Process, question: bytearray) -> Answer:
     if child.stdin is None or child.stdout is None:
         raise AssertionError("tlog: an examiner without pipes")
     try:
         child.stdin.write(question)
         await child.stdin.drain()
         while True:
-            prefix = await child.stdout.readexactly(4)
+            prefix = await child.stdout.readexactly(LENGTH_BYTES)
             answer = answer_of(await child.stdout.readexactly(length_of(prefix)))
             if not isinstance(answer, Progress):
                 return answer

@@ -11,19 +11,19 @@ from typing import BinaryIO
 from tlog.errors import TlogError
 from tlog.examiners.messages import (
     Answer,
+    Fault,
     Judge,
     Progress,
     Question,
     Setup,
     Verdict,
-    fault_of,
-    frame,
     question_of,
     read_frame,
 )
 from tlog.fsck import verify_stream
 from tlog.fsck_ranges import Range, prove_range
 from tlog.keys import FileKey
+from tlog.messages import failure, frame
 from tlog.reader import Reader, Source
 from tlog.sequencer.publish import Head
 from tlog.store import layout
@@ -48,7 +48,7 @@ def answer_all(questions: BinaryIO, answers: BinaryIO) -> None:
         try:
             examiner = Examiner(setup, answers)
         except TlogError as error:
-            _say(answers, fault_of(error))
+            _say(answers, Fault(failure(error)))
             return
         try:
             while (question := _question(questions)) is not None:
@@ -100,7 +100,7 @@ class Examiner:
             if isinstance(question, Judge):
                 return self._judge(question)
         except TlogError as error:
-            return fault_of(error)
+            return Fault(failure(error))
         raise AssertionError("tlog: an examiner was set up twice")
 
     def _judge(self, question: Judge) -> Verdict:

@@ -17,11 +17,10 @@ from tlog.examiners.messages import (
     Setup,
     answer_of,
     command,
-    error_of,
-    frame,
     read_frame,
 )
 from tlog.fsck_ranges import Part, Range
+from tlog.messages import error_of, frame
 
 
 class Done(NamedTuple):
@@ -102,7 +101,7 @@ class Pool:
                 _send(child, frame(ranges[number]))
                 answer = _answer(child)
                 if isinstance(answer, Fault):
-                    raise error_of(answer)
+                    raise error_of(answer.failure)
                 if not isinstance(answer, Part):
                     raise AssertionError("tlog: an examiner answered another question")
                 finished.put(Done(number, answer))
@@ -112,7 +111,7 @@ class Pool:
             finished.put(error)
 
 
-def _send(child: subprocess.Popen[bytes], data: bytes) -> None:
+def _send(child: subprocess.Popen[bytes], data: bytearray) -> None:
     if child.stdin is None:
         raise AssertionError("tlog: an examiner without standard input")
     child.stdin.write(data)

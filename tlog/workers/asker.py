@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tlog.errors import Unavailable
+from tlog.messages import LENGTH_BYTES, error_of, frame, length_of
 from tlog.workers import wire
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ class Asker:
             if self._closed:
                 raise gone()
             try:
-                self._socket.sendall(wire.frame(question))
+                self._socket.sendall(frame(question))
                 answer = wire.reply(receive(self._socket.recv))
             except (OSError, EOFError):
                 # An answer that comes later would be taken for that of the next question.
@@ -47,7 +48,7 @@ class Asker:
                 self._socket.close()
                 raise gone() from None
         if isinstance(answer, wire.Failed):
-            raise wire.error_of(answer.failure)
+            raise error_of(answer.failure)
         if not isinstance(answer, kind):
             raise AssertionError("tlog: an answer to another question")
         return answer
@@ -61,7 +62,7 @@ class Asker:
 
 def receive(recv: Callable[[int], bytes]) -> Any:
     """The bytes of one message. Raises: EOFError when the other end is closed; what `recv` raises."""
-    size = int.from_bytes(_exactly(recv, wire.LENGTH_BYTES), "big")
+    size = length_of(_exactly(recv, LENGTH_BYTES))
     return _exactly(recv, size)
 
 

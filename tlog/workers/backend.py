@@ -19,6 +19,7 @@ import msgspec
 
 from tlog.errors import TlogError
 from tlog.log import Log
+from tlog.messages import failure, frame
 from tlog.sequencer.batch import Batch, Outcome, StreamHead
 from tlog.sequencer.publish import Head
 from tlog.sequencer.streams import StreamView
@@ -70,7 +71,7 @@ class Backend:
         self.newest = head.commit
         trees = [_grown(number, view, added) for number, (view, added) in grown.items()]
         message = wire.Commit(head, list(opened), trees)
-        self._put(_Told(head.commit, wire.frame(message)))
+        self._put(_Told(head.commit, frame(message)))
 
     def answer(self, connection: Connection, number: int, outcome: Outcome | TlogError) -> None:
         """A batch is answered. HOT."""
@@ -107,7 +108,7 @@ class Backend:
 
     def _send(self, answers: dict[Connection, list[tuple[int, Outcome | TlogError]]]) -> None:
         for connection, outcomes in answers.items():
-            connection.write(wire.frame(answers_of(outcomes)))
+            connection.write(frame(answers_of(outcomes)))
 
     def connected(self, connection: Connection) -> None:
         """A front end is there: from now on it is told of every commit."""
@@ -116,7 +117,7 @@ class Backend:
         # The head first, then what it must be covered by; both may be newer than what will be told next.
         newest, head = self.newest, self.log.sequencer.head
         root = self.log.states.view(ROOT_LOG)
-        connection.write(wire.frame(wire.Welcome(self.log.vkey, newest, head, root)))
+        connection.write(frame(wire.Welcome(self.log.vkey, newest, head, root)))
 
     def disconnected(self, connection: Connection) -> None:
         """A front end is gone. What it submitted is recorded all the same."""
@@ -209,7 +210,7 @@ class Connection(asyncio.Protocol):
         )
 
     async def _name(self, asked: wire.Persons) -> None:
-        self.write(wire.frame(await names_of(self._backend.log.vault, asked)))
+        self.write(frame(await names_of(self._backend.log.vault, asked)))
 
 
 def _grown(number: int, view: StreamView, added: int) -> wire.Grown:
@@ -225,7 +226,7 @@ def answers_of(outcomes: Sequence[tuple[int, Outcome | TlogError]]) -> wire.Answ
     commit = 0
     for number, outcome in outcomes:
         if isinstance(outcome, TlogError):
-            failed.append((number, wire.failure(outcome)))
+            failed.append((number, failure(outcome)))
             continue
         committed = outcome.committed
         if committed is not None:

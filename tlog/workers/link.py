@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from tlog.core.checkpoint import Checkpoint
 from tlog.errors import TlogError, Unavailable
+from tlog.messages import Failure, error_of, frame
 from tlog.sequencer.batch import Committed, Opening, Outcome, Prepared, StreamHead
 from tlog.sequencer.publish import Head
 from tlog.served import Person
@@ -101,7 +102,7 @@ class Link(asyncio.Protocol):
 
     def _write(self, message: wire.Message) -> None:
         if self._transport is not None:
-            self._transport.write(wire.frame(message))
+            self._transport.write(frame(message))
 
     def close(self) -> None:
         """End the connection."""
@@ -166,12 +167,12 @@ class Link(asyncio.Protocol):
         root = Checkpoint(head.root.origin, head.root.size, head.root.root)
         return Committed(head.commit, head.ms, root, head.note, heads)
 
-    def _resolve(self, number: int, answer: Outcome | wire.Names | wire.Failure) -> None:
+    def _resolve(self, number: int, answer: Outcome | wire.Names | Failure) -> None:
         future = self._waiting.pop(number)
         if future.done():  # whoever asked has left
             return
-        if isinstance(answer, wire.Failure):
-            error: TlogError = wire.error_of(answer)
+        if isinstance(answer, Failure):
+            error: TlogError = error_of(answer)
             future.set_exception(error)
         else:
             future.set_result(answer)

@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 
 from tlog.errors import TlogError
 from tlog.log import Log
+from tlog.messages import failure, frame
 from tlog.store.layout import ROOT_LOG
 from tlog.vault import Vault
 from tlog.workers import wire
@@ -57,7 +58,7 @@ class Questions:
         with connection, suppress(EOFError, OSError):
             while True:
                 asked = wire.question(receive(connection.recv))
-                connection.sendall(wire.frame(self._answer(asked)))
+                connection.sendall(frame(self._answer(asked)))
 
     def _answer(self, asked: wire.Question) -> wire.Message:
         try:
@@ -73,7 +74,7 @@ class Questions:
                 return wire.DayOrSubject(generation, _key(self._log.vault, asked.tenant, name))
             return wire.Name(generation, *self._name(asked))
         except TlogError as error:
-            return wire.Failed(wire.failure(error))
+            return wire.Failed(failure(error))
 
     def _picture(self, number: int) -> wire.Picture:
         committed = self._committed()
@@ -106,7 +107,7 @@ async def names_of(vault: Vault, asked: wire.Persons) -> wire.Names:
             if at % _SLICE == 0:
                 await asyncio.sleep(0)
     except TlogError as error:
-        return wire.Names(asked.id, generation, [], {}, wire.failure(error))
+        return wire.Names(asked.id, generation, [], {}, failure(error))
     return wire.Names(asked.id, generation, names, keys)
 
 

@@ -1,7 +1,7 @@
-"""What front ends and the process that commits say to each other, as MessagePack, each message after its length (4 bytes).
+"""What front ends and the process that commits say to each other, in frames of `tlog.messages`.
 
 One Unix stream socket of each front end carries events and commits (`ToSequencer`, `ToFront`); a second one carries questions
-that a thread waits for (`Question`, `Reply`), one at a time. Both ends are of one version: they are started together.
+that a thread waits for (`Question`, `Reply`), one at a time.
 """
 
 from __future__ import annotations
@@ -12,15 +12,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from tlog.core.hashes import Hash
-from tlog.errors import CorruptStore, InvalidInput, Refused, TlogError, Unavailable
+from tlog.messages import LENGTH_BYTES, Failure, length_of
 from tlog.sequencer.batch import Opening, Placed, Prepared, Range, Replayed, StreamHead
 from tlog.sequencer.publish import Head
 from tlog.sequencer.streams import StreamView
 from tlog.store.layout import StreamRow
-
-LENGTH_BYTES = 4
-#: A batch request has at most 16 MiB by default; what is prepared of it has some more.
-MAX_MESSAGE = 1 << 30
 
 T = TypeVar("T")
 
@@ -96,17 +92,6 @@ class Answered(Message):
     events: list[Placed | Replayed]
     path: list[Hash] | None
     ranges: dict[int, Range] | None
-
-
-class Failure(Message):
-    """A `TlogError` in its members."""
-
-    family: int
-    kind: str
-    detail: str
-    pointer: str | None = None
-    retry_after: float = 0.0
-    extra: dict[str, Any] = {}
 
 
 class Answers(Message, tag=3):
@@ -202,22 +187,10 @@ ToFront = Welcome | Commit | Answers | Names
 Question = ViewOf | NameOf | KeyOf
 Reply = Picture | Name | DayOrSubject | Failed
 
-_encode_into = msgspec.msgpack.Encoder().encode_into
 from_front = msgspec.msgpack.Decoder(ToSequencer).decode
 from_sequencer = msgspec.msgpack.Decoder(ToFront).decode
 question = msgspec.msgpack.Decoder(Question).decode
 reply = msgspec.msgpack.Decoder(Reply).decode
-
-
-def frame(message: Message) -> bytearray:
-    """A message with its length before it. HOT."""
-    buffer = bytearray(LENGTH_BYTES)
-    _encode_into(message, buffer, LENGTH_BYTES)
-    size = len(buffer) - LENGTH_BYTES
-    if size > MAX_MESSAGE:
-        raise AssertionError("tlog: a message between our own processes is too long")
-    buffer[:LENGTH_BYTES] = size.to_bytes(LENGTH_BYTES, "big")
-    return buffer
 
 
 class Frames:
@@ -234,40 +207,10 @@ class Frames:
         at, end = 0, len(buffer)
         with memoryview(buffer) as view:
             while end - at >= LENGTH_BYTES:
-                size = int.from_bytes(view[at : at + LENGTH_BYTES], "big")
+                size = length_of(view[at : at + LENGTH_BYTES])
                 if end - at - LENGTH_BYTES < size:
                     break
                 at += LENGTH_BYTES
                 yield self._decode(view[at : at + size])
                 at += size
         del buffer[:at]
-
-
-_FAMILIES: tuple[type[TlogError], ...] = (InvalidInput, Refused, Unavailable, CorruptStore)
-
-
-def failure(error: TlogError) -> Failure:
-    """An error for the wire."""
-    family = next((at for at, kind in enumerate(_FAMILIES) if isinstance(error, kind)), None)
-    if family is None:
-        raise AssertionError("tlog: an error of no family") from error
-    return Failure(
-        family,
-        error.kind,
-        error.detail,
-        getattr(error, "pointer", None),
-        getattr(error, "retry_after", 0.0),
-        getattr(error, "extra", {}),
-    )
-
-
-def error_of(failed: Failure) -> TlogError:
-    """The error that was meant."""
-    family = _FAMILIES[failed.family]
-    if family is InvalidInput:
-        return InvalidInput(failed.kind, failed.detail, failed.pointer)
-    if family is Refused:
-        return Refused(failed.kind, failed.detail, failed.pointer, **failed.extra)
-    if family is Unavailable:
-        return Unavailable(failed.kind, failed.detail, failed.retry_after)
-    return CorruptStore(failed.detail)
