@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.bench.job import Job, Result, post
 from tests.bench.machine import fsync_ms
 from tests.bench.servers import KINDS, Ours, check_batches, check_growth, check_receipts, event
 from tests.faults.process import Server
+from tlog.core.note import Verifier
 
 CLIENTS = (1, 16, 64, 256, 1024)
 SHARES = (0.25, 0.5, 0.8)  # of the closed loop's rate, for the open one
@@ -42,13 +44,7 @@ def single(
     """Figures of single events, every hundredth receipt verified; `rate` per second makes it an open loop."""
     template = post("/api/v1/events", event(kind), token=server.token)
     job = Job(server.port, [template], clients, seconds, rate=rate)
-    fsync, before, cpu = fsync_ms(server.folder), server.size(), server.cpu_seconds()
-    result = load.run(job)
-    cpu = server.cpu_seconds() - cpu
-    result.demand_all()
-    checked = check_receipts(result, server.verifier)
-    check_growth(before, server.size(), result.events)
-    return report(name, result, fsync, cpu / result.events) | {f"{name}: verified": checked}
+    return _checked(server, name, job, check_receipts)
 
 
 def batches(
@@ -58,11 +54,18 @@ def batches(
     body = b"[" + b",".join([event(kind)] * BATCH) + b"]"
     template = post("/api/v1/events/batch", body, token=server.token)
     job = Job(server.port, [template], clients, seconds, weight=BATCH, sample_every=10)
+    return _checked(server, name, job, check_batches)
+
+
+def _checked(
+    server: Ours, name: str, job: Job, check: Callable[[Result, Verifier], int]
+) -> dict[str, Any]:
+    """Figures of a run in which all was answered as it should be, and the log has grown by just that."""
     fsync, before, cpu = fsync_ms(server.folder), server.size(), server.cpu_seconds()
     result = load.run(job)
     cpu = server.cpu_seconds() - cpu
     result.demand_all()
-    checked = check_batches(result, server.verifier)
+    checked = check(result, server.verifier)
     check_growth(before, server.size(), result.events)
     return report(name, result, fsync, cpu / result.events) | {f"{name}: verified": checked}
 
