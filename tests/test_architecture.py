@@ -33,7 +33,8 @@ signers              -> sequencer.guard core errors
 sequencer            -> signers store events cache core errors
 trees                -> sequencer store core errors
 published            -> store core errors
-reader               -> published trees sequencer store core errors
+inclusions           -> cache core
+reader               -> inclusions published trees sequencer store core errors
 listing              -> reader store core errors
 prepare              -> sequencer.batch store.layout vault events core errors
 declarations         -> core errors

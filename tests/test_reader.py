@@ -14,6 +14,7 @@ from tlog.core.hashes import leaf_hash
 from tlog.core.merkle import Edge
 from tlog.core.proofs import verify_consistency, verify_inclusion
 from tlog.errors import CorruptStore, InvalidInput, Refused
+from tlog.inclusions import LEVEL, Inclusions
 from tlog.reader import Reader
 from tlog.store import layout
 
@@ -47,14 +48,20 @@ def test_roots_of_every_size_are_the_rfcs(log: TestLog, leaves: list[bytes]) -> 
         assert log.log.reader.root_of(2, size) == reference.root(size)
 
 
-def test_inclusion_at_many_sizes(log: TestLog, leaves: list[bytes]) -> None:
-    """A leaf's proof at any later size verifies under that size's root."""
+@pytest.mark.parametrize("level", [LEVEL, 6, 0])
+def test_inclusion_at_many_sizes(
+    log: TestLog, leaves: list[bytes], level: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A leaf's proof at any later size verifies under that size's root, from whatever level on its path is kept."""
+    reader = log.log.reader
+    monkeypatch.setattr(reader, "_inclusions", Inclusions(level))
     chance = random.Random(6)
     for _ in range(300):
-        size = chance.randint(1, SIZE)
+        size = chance.choice([chance.randint(1, SIZE), SIZE, 768])
         index = chance.randrange(size)
-        proof = log.log.reader.inclusion(2, index, size)
-        verify_inclusion(leaves[index], index, size, proof.hashes, log.log.reader.root_of(2, size))
+        proof = reader.inclusion(2, index, size)
+        assert proof.root == reader.root_of(2, size)
+        verify_inclusion(leaves[index], index, size, proof.hashes, proof.root)
 
 
 def test_consistency_at_many_sizes(log: TestLog) -> None:

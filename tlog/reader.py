@@ -15,13 +15,9 @@ from tlog.core.hashes import Hash, leaf_hash
 from tlog.core.ids import EventId, parse_event_id, stream_origin
 from tlog.core.merkle import root_hash
 from tlog.core.policy import Policy
-from tlog.core.proofs import (
-    consistency_proof,
-    inclusion_proof,
-    verify_consistency,
-    verify_inclusion,
-)
+from tlog.core.proofs import consistency_proof, verify_consistency
 from tlog.errors import CorruptStore, InvalidInput, Refused, VerificationError
+from tlog.inclusions import Inclusions
 from tlog.published import first_published, first_witnessed
 from tlog.sequencer.publish import Head
 from tlog.sequencer.streams import StreamView
@@ -82,6 +78,7 @@ class Reader:
         self.source = source
         self._store = source.store
         self.trees = Trees(source.store)
+        self._inclusions = Inclusions()
 
     def number(self, stream_id: str) -> int:
         """The number of a stream. Raises: Refused (not-found)."""
@@ -167,11 +164,12 @@ class Reader:
 
         def prove(nodes: Nodes) -> Inclusion:
             shown = nodes.read_nodes([(0, index)])[0] if leaf is None else leaf
-            root, hashes = _root(nodes, size, view, number), inclusion_proof(index, size, nodes)
-            _check(lambda: verify_inclusion(shown, index, size, hashes, root), number)
+            root, hashes = self._inclusions.prove(
+                number, index, size, shown, nodes, lambda: _root(nodes, size, view, number)
+            )
             return Inclusion(index, size, root, hashes, shown)
 
-        return self._with_nodes(number, prove, view)
+        return _checked(lambda: self._with_nodes(number, prove, view), number)
 
     def consistency(self, number: int, old: int, new: int | None = None) -> Consistency:
         """A checked proof that the tree of `old` leaves is a prefix of that of `new` (default: the newest).
@@ -186,7 +184,7 @@ class Reader:
         def prove(nodes: Nodes) -> Consistency:
             proof, old_root = consistency_proof(old, new, nodes), root_hash(old, nodes)
             new_root = _root(nodes, new, view, number)
-            _check(lambda: verify_consistency(old, new, proof, old_root, new_root), number)
+            _checked(lambda: verify_consistency(old, new, proof, old_root, new_root), number)
             return Consistency(new, proof, old_root, new_root)
 
         return self._with_nodes(number, prove, view)
@@ -277,13 +275,13 @@ def _root(nodes: Nodes, size: int, view: StreamView, number: int) -> Hash:
         return view.root
     root = root_hash(size, nodes)
     proof = consistency_proof(size, view.size, nodes)
-    _check(lambda: verify_consistency(size, view.size, proof, root, view.root), number)
+    _checked(lambda: verify_consistency(size, view.size, proof, root, view.root), number)
     return root
 
 
-def _check(verify: Callable[[], None], number: int) -> None:
+def _checked(work: Callable[[], T], number: int) -> T:
     try:
-        verify()
+        return work()
     except VerificationError as error:
         raise CorruptStore(f"stored hashes of stream {number} do not give its root") from error
 

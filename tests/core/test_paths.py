@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.reference import Reference
 from tlog.core.merkle import Edge, Node
-from tlog.core.paths import Paths
-from tlog.core.proofs import inclusion_proof
+from tlog.core.paths import Paths, lower_path, subtree_count, upper_path
+from tlog.core.proofs import inclusion_proof, verify_inclusion
 from tlog.errors import InvalidInput
 
 LEAVES = [hashlib.sha256(b"%d" % number).digest() for number in range(300)]
@@ -31,6 +32,25 @@ def tree(size: int) -> Edge:
     edge = Edge()
     edge.append(LEAVES[:size])
     return edge
+
+
+def test_a_path_in_two_parts() -> None:
+    """PATH is the part within a complete subtree and the part above it, and each verifies by itself."""
+    trees = Reference(70)
+    for size in range(1, 70):
+        for level in range(size.bit_length()):
+            for place in range(size >> level):
+                upper = upper_path(level, place, size, trees)
+                subtree = trees.node(level, place)
+                count = subtree_count(level, size)
+                verify_inclusion(subtree, place, count, upper, trees.root(size))
+                for index in range(place << level, place + 1 << level):
+                    lower = lower_path(index, level, trees)
+                    assert lower + upper == trees.PATH(index, 0, size)
+                    leaf = trees.leaves[index]
+                    verify_inclusion(leaf, index % (1 << level), 1 << level, lower, subtree)
+    with pytest.raises(InvalidInput):
+        upper_path(1, 35, 70, trees)
 
 
 @pytest.mark.parametrize("size", [*range(1, 70), 255, 256, 257, 300])
