@@ -60,7 +60,7 @@ async def test_a_process_that_dies_is_an_error(
 ) -> None:
     """Never a verdict: try again."""
     await site.record()
-    monkeypatch.setattr(aside, "command", lambda: ["sleep", "0"])
+    monkeypatch.setattr(aside, "command", lambda _: ["sleep", "0"])
     answer = await site.get("/verify", await site.token(), stream_id=STREAM)
     assert (answer.status, answer.kind) == (503, "busy")
 
@@ -86,7 +86,7 @@ async def test_nobody_waits_any_more(
     await site.record()
     token = await site.token()
     with monkeypatch.context() as patch:
-        patch.setattr(aside, "command", lambda: ["sleep", "600"])
+        patch.setattr(aside, "command", lambda _: ["sleep", "600"])
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(site.get("/verify", token, stream_id=STREAM), 1)
         deadline = time.monotonic() + 20

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench import audit, growth, http, offline, once, sdk, streams, surface, witnesses
+from tests.bench import audit, beside, growth, http, offline, once, sdk, streams, surface, witnesses
 from tests.bench.figures import FLOORS, described, finish
 from tests.bench.machine import fsync_ms, sha256_rate
 
@@ -24,6 +24,7 @@ PARTS: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
     "once": lambda folder, options: once.measure(folder, options.seconds / 2),
     "growth": lambda folder, options: growth.measure(folder, options.seconds / 2, options.leaves),
     "offline": lambda folder, options: offline.measure(folder),
+    "beside": lambda folder, options: beside.measure(folder, options.seconds / 2),
     "surface": lambda folder, options: surface.measure(folder, options.seconds),
     "streams": lambda folder, options: streams.measure(folder, options.streams),
     "audit": lambda folder, options: audit.measure(folder, options.seconds),

@@ -17,6 +17,7 @@ CLIENTS = (1, 16, 64, 256, 1024)
 SHARES = (0.25, 0.5, 0.8)  # of the closed loop's rate, for the open one
 QUANTILES = ((0.5, "p50"), (0.99, "p99"), (0.999, "p99.9"))
 BATCH = 1000
+WORKERS = 2
 
 
 def measure(folder: Path, seconds: float) -> dict[str, Any]:
@@ -34,6 +35,12 @@ def measure(folder: Path, seconds: float) -> dict[str, Any]:
             name = f"open loop, {share:.0%} of the closed loop's rate"
             figures |= single(server, name, "lean", 256, seconds, rate=share * closed)
         figures["server RssAnon: MB"] = server.rss_anon() / 1e6
+        server.stop()
+    with Ours(folder / "workers", WORKERS) as server:
+        server.start()
+        for kind in KINDS:
+            name = f"batch of 1000 {kind}, --workers {WORKERS}"
+            figures |= batches(server, name, kind, seconds)
         server.stop()
     return figures
 

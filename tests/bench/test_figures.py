@@ -42,9 +42,32 @@ def test_floors_are_ratios() -> None:
             "SDK: events/s": (1, figures.LEAST),
         },
     ).splitlines()
-    assert p99.split()[-4:] == ["0.50", "x", "NOT", "MET"]
-    assert batch.split()[-3:] == ["2.00", "x", "met"]
+    assert p99.split()[-6:] == ["0.50", "x", "0.50", "x", "NOT", "MET"]
+    assert batch.split()[-5:] == ["2.00", "x", "2.00", "x", "met"]
     assert missing == "Not measured: SDK"
+
+
+def test_floors_at_the_speed_of_this_machine() -> None:
+    """Half as fast a machine doubles what a rate or a time is worth, and leaves ratios and sizes alone."""
+    measured = {
+        "a: events/s": 50.0,
+        "b: entries/s per core": 50.0,
+        "c: p99 ms": 20.0,
+        "d: s": 20.0,
+        "e: ratio": 0.5,
+        "f: RssAnon MB": 20.0,
+        "machine: M sha256/s after b": figures.FLOOR_SHA256 / 2,
+        "machine: M sha256/s before": figures.FLOOR_SHA256 / 2,
+        "machine, 64 clients: M sha256/s": figures.FLOOR_SHA256 / 4,
+    }
+    limits = {name: (100, figures.LEAST) for name in list(measured)[:2]}
+    limits |= {name: (10, figures.MOST) for name in list(measured)[2:4]}
+    limits |= {"e: ratio": (1, figures.LEAST), "f: RssAnon MB": (10, figures.MOST)}
+    lines = figures.floors(measured, limits).splitlines()
+    assert [line.split()[-6:-2] for line in lines] == [["0.50", "x", "1.00", "x"]] * 4 + [
+        ["0.50", "x", "0.50", "x"]
+    ] * 2
+    assert figures.speed({}) == 1.0
 
 
 def test_what_is_written(

@@ -24,6 +24,7 @@ from tlog.examiners.messages import (
     Setup,
     Verdict,
     answer_of,
+    command,
     read_frame,
 )
 from tlog.examiners.pool import Pool
@@ -208,3 +209,19 @@ def test_a_frame_that_was_cut_off_is_the_end() -> None:
     assert read_frame(io.BytesIO(whole)) == whole[4:]
     for cut in (0, 3, 4, len(whole) - 1):
         assert read_frame(io.BytesIO(whole[:cut])) is None
+
+
+def test_it_stands_back_before_it_loads_anything(directory: Path) -> None:
+    """The priority is there while the modules that do the work are not."""
+    words = command(7)
+    at = words[2].index("from tlog")
+    words[2] = words[2][:at] + "import time; time.sleep(600); " + words[2][at:]
+    with subprocess.Popen(words, stdin=subprocess.PIPE) as child:
+        try:
+            deadline = time.monotonic() + 20
+            while os.getpriority(os.PRIO_PROCESS, child.pid) != 7:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            assert "_msgspec" not in Path(f"/proc/{child.pid}/maps").read_text()
+        finally:
+            child.kill()

@@ -21,8 +21,6 @@ from tlog.store import layout
 
 # Leaves that are done sooner than a process has started, and hold up nobody.
 _AT_ONCE = 2048
-# Ingest goes first; what it leaves of a core is enough.
-_NICE = 19
 
 
 async def get_verify(request: web.Request) -> web.Response:
@@ -58,7 +56,7 @@ async def get_verify(request: web.Request) -> web.Response:
 
 def _setup(log: Served) -> Setup:
     vault = (log.directory / "keys", log.directory / log.config.vault_key)
-    return Setup(str(log.store.path), (str(vault[0]), str(vault[1])), _NICE)
+    return Setup(str(log.store.path), (str(vault[0]), str(vault[1])))
 
 
 def _question(log: Served, stream_id: str, start: int, end: int | None) -> Judge:

@@ -21,6 +21,8 @@ from tlog.fsck import Report
 from tlog.messages import LENGTH_BYTES, error_of, frame, length_of
 
 _LOOK_SECONDS = 0.25
+# Ingest goes first; what it leaves of a core is enough.
+_NICE = 19
 
 
 async def judge_aside(setup: Setup, question: Judge, gone: Callable[[], bool]) -> Report | None:
@@ -30,7 +32,7 @@ async def judge_aside(setup: Setup, question: Judge, gone: Callable[[], bool]) -
     when the process ends before it has answered.
     """
     child = await asyncio.create_subprocess_exec(
-        *command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        *command(_NICE), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     try:
         asked = asyncio.ensure_future(_ask(child, frame(setup) + frame(question)))

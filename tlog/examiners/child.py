@@ -74,7 +74,6 @@ class Examiner:
     """One open store, and its vault."""
 
     def __init__(self, setup: Setup, answers: BinaryIO) -> None:
-        os.nice(setup.nice)
         self._answers = answers
         self._told = time.monotonic()
         self._store = LogStore.open(Path(setup.store), readonly=True)
