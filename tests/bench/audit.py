@@ -6,7 +6,6 @@ A real `tlog serve` and a real `witness serve`, a process each, and the load gen
 from __future__ import annotations
 
 import statistics
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import requests
 
 from tests.bench.http import singles
+from tests.bench.meanwhile import Meanwhile
 from tests.bench.servers import UNLIMITED, attest
 from tests.faults.process import Server, free_port, prepared_log
 from tests.harness import ORIGIN
@@ -89,27 +89,19 @@ def _report(url: str) -> dict[str, Any] | None:
     return answer.json() if answer.status_code == 200 else None
 
 
-class Lag:
+class Lag(Meanwhile):
     """Asks the witness all the time how far behind it is."""
 
+    PAUSE = 0.2
+
     def __init__(self, url: str) -> None:
+        super().__init__()
         self._url = url
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
         self.seconds: list[float] = []
         self.leaves: list[int] = []
 
-    def _run(self) -> None:
-        while not self._stop.wait(0.2):
-            report = _report(self._url)
-            if report:
-                self.seconds.append(report["lag"]["seconds"])
-                self.leaves.append(report["lag"]["leaves"])
-
-    def __enter__(self) -> Lag:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
+    def step(self) -> None:
+        report = _report(self._url)
+        if report:
+            self.seconds.append(report["lag"]["seconds"])
+            self.leaves.append(report["lag"]["leaves"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import requests
 
 from tests.bench.growth import fill
 from tests.bench.http import singles
+from tests.bench.meanwhile import Meanwhile
 from tests.bench.servers import Ours, check_receipts
 from tests.harness import STREAM
 
@@ -19,36 +19,20 @@ CLIENTS = 64
 ENTRIES = 20_000  # in one verification: more than a server does without a process for it
 
 
-class Verifying:
+class Verifying(Meanwhile):
     """Asks the server to verify the first entries of the stream, again and again; each time they must be found good."""
 
     def __init__(self, server: Ours) -> None:
+        super().__init__()
         self._url = f"{server.url}/api/v1/verify?stream_id={STREAM}&to_sequence={ENTRIES - 1}"
         self._headers = {"Authorization": f"Bearer {server.token}"}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.fault: BaseException | None = None
         self.verified = 0
 
-    def _run(self) -> None:
-        try:
-            while not self._stop.is_set():
-                answer = requests.get(self._url, headers=self._headers, timeout=300).json()
-                if not answer["verified"] or answer["checked_count"] != ENTRIES:
-                    raise AssertionError(f"tlog: an honest stream was not verified: {answer}")
-                self.verified += ENTRIES
-        except BaseException as error:
-            self.fault = error
-
-    def __enter__(self) -> Verifying:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        if self.fault is not None:
-            raise self.fault
+    def step(self) -> None:
+        answer = requests.get(self._url, headers=self._headers, timeout=300).json()
+        if not answer["verified"] or answer["checked_count"] != ENTRIES:
+            raise AssertionError(f"tlog: an honest stream was not verified: {answer}")
+        self.verified += ENTRIES
 
 
 def measure(folder: Path, seconds: float) -> dict[str, Any]:

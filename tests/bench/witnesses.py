@@ -19,6 +19,7 @@ from typing import Any
 import requests
 
 from tests.bench.http import singles
+from tests.bench.meanwhile import Meanwhile
 from tests.bench.servers import UNLIMITED, attest
 from tests.bench.surface import cpu_seconds
 from tests.faults.process import Server, prepared_log
@@ -36,27 +37,21 @@ GOOD = 2
 NOBODY = "http://127.0.0.1:1"
 
 
-class Watcher:
+class Watcher(Meanwhile):
     """Fetches a server's checkpoint all the time; every line of each must verify."""
 
+    PAUSE = 0.2
+
     def __init__(self, server: Server, log: Verifier, witnesses: list[Verifier]) -> None:
+        super().__init__()
         self._url = server.url + "/checkpoint"
         self._log = log
         self._witnesses = witnesses
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.fault: BaseException | None = None
         self.seen = 0
         self.cosigned: list[int] = []  # sizes that were shown with the quorum
 
-    def _run(self) -> None:
-        try:
-            while not self._stop.wait(0.2):
-                self._look(requests.get(self._url, timeout=30).content)
-        except BaseException as error:
-            self.fault = error
-
-    def _look(self, note: bytes) -> None:
+    def step(self) -> None:
+        note = requests.get(self._url, timeout=30).content
         head, opened = open_checkpoint(note, [self._log], ORIGIN, self._witnesses)
         if opened.only_verified() != note:
             raise AssertionError(
@@ -65,16 +60,6 @@ class Watcher:
         self.seen += 1
         if len(opened.signatures) > GOOD and head.size not in self.cosigned:
             self.cosigned.append(head.size)
-
-    def __enter__(self) -> Watcher:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        if self.fault is not None:
-            raise self.fault
 
 
 def measure(folder: Path, seconds: float) -> dict[str, Any]:
