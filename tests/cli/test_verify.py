@@ -226,6 +226,13 @@ def test_a_truncated_store(call: Call, stopped: Path) -> None:
     assert "truncated" in answer.err
 
 
+def test_a_vkey_that_is_none(call: Call, stopped: Path) -> None:
+    """Mistyped is wrong input, as for a URL, and accuses nobody."""
+    answer = call("verify", stopped, "--vkey", f"{ORIGIN}+00000000+AAAA")
+
+    assert (answer.code, answer.out) == (2, "")
+
+
 @pytest.mark.parametrize("part", ["log", "keys"])
 def test_a_store_that_is_no_lmdb_file(call: Call, stopped: Path, part: str) -> None:
     """Its first pages are wiped: what was given is at fault, not the program."""
