@@ -182,6 +182,11 @@ def _truncated(store: Path) -> None:
         file.truncate(3 * 4096)
 
 
+def _wiped(store: Path) -> None:
+    with (store / "data.mdb").open("r+b") as file:
+        file.write(bytes(8192))
+
+
 def _foreign(store: Path) -> None:
     import lmdb
 
@@ -217,6 +222,7 @@ STORES = {
     "without its file": (lambda store: (store / "data.mdb").unlink(), "no store"),
     "empty": (lambda store: (store / "data.mdb").write_bytes(b""), "truncated"),
     "truncated": (_truncated, "truncated"),
+    "wiped": (_wiped, "damaged"),
     "of something else": (_foreign, "not a witness store"),
     "cut off at its creation": (_row(b"identity", None), "no identity"),
     "row of noise": (_row(b"identity", b"\xc1"), "no Identity"),
