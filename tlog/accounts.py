@@ -28,7 +28,7 @@ from time import monotonic
 import msgspec
 
 from tlog.cache import Cache
-from tlog.core.ids import NAME_PATTERN
+from tlog.core.ids import check_name
 from tlog.errors import CorruptStore, InvalidInput, Refused
 from tlog.keys import KEY_BYTES, derive, random_bytes
 from tlog.store.rows import IDENTITY, Rows
@@ -50,7 +50,6 @@ MAX_NAME_LENGTH = 128
 CACHE_LIMIT = 100_000
 LOOK_INTERVAL = 0.5  # seconds after which another process's revocation is seen, at most
 KEY_PREFIX = "ak_live_"
-_PART = re.compile(NAME_PATTERN)
 _KEY_TEXT = re.compile(KEY_PREFIX + r"([a-z2-7]{10})([a-z2-7]{52})")
 _KEY_ID = re.compile(r"[a-z2-7]{10}")
 _SESSION_ID = re.compile(r"ses_[a-z2-7]{26}")
@@ -109,7 +108,7 @@ class Accounts:
 
     def create_tenant(self, name: str) -> None:
         """Raises: InvalidInput (invalid-name) outside the grammar of design §2.1; Refused (reserved, exists)."""
-        _check_part(name, "tenant")
+        check_name(name, "tenant")
         if name == "tlog":
             raise Refused("reserved", "tenant tlog is the log's own")
         row = b"T" + name.encode()
@@ -132,7 +131,7 @@ class Accounts:
         name: str = "",
     ) -> tuple[str, ApiKey]:
         """The key's text, which is kept nowhere, and what is. Raises: InvalidInput; Refused (not-found)."""
-        _check_part(environment, "environment")
+        check_name(environment, "environment")
         wanted = frozenset(scopes)
         if not wanted or not wanted <= SCOPES:
             raise InvalidInput("invalid-scope", f"scopes are some of {', '.join(sorted(SCOPES))}")
@@ -289,11 +288,6 @@ class Accounts:
     def _row_mac(self, row: bytes, value: bytes) -> bytes:
         # A row key's length varies: its own length in front keeps key and value apart.
         return hmac.digest(self._row_key, bytes([len(row)]) + row + value, "sha256")[:_MAC_BYTES]
-
-
-def _check_part(text: str, what: str) -> None:
-    if not _PART.fullmatch(text):
-        raise InvalidInput("invalid-name", f"{what}: {NAME_PATTERN}")
 
 
 def _digest(secret: str) -> bytes:

@@ -40,7 +40,7 @@ class _Snapshot(LogStore):
     @contextmanager
     def held(self) -> Iterator[None]:
         """Every read inside is of one moment. Short: meanwhile the server cannot use freed pages again."""
-        with self.env.begin(buffers=True) as txn:
+        with super().read() as txn:
             self._held = txn
             try:
                 yield

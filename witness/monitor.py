@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -16,7 +15,6 @@ import orjson
 from aiohttp import web
 
 from tlog.core.add_checkpoint import AddCheckpoint
-from tlog.errors import Refused
 from witness import config, output
 from witness.alarms import Alarms
 from witness.api import gossip as pages
@@ -25,7 +23,7 @@ from witness.gossip import Gossip
 from witness.peers import Peers
 from witness.rows import FORMAT, FrozenRow, Identity, LogRow
 from witness.service import Observer
-from witness.setup import STORE
+from witness.setup import STORE, whole
 from witness.state import Refuse
 from witness.store import Store
 from witness.version import VERSION
@@ -41,19 +39,10 @@ def init_monitor(directory: Path, name: str) -> None:
     Raises: InvalidInput for the name; Refused (exists) where DIR holds anything.
     """
     config.check_witness_name(name)
-    if directory.exists() and any(directory.iterdir()):
-        raise Refused("exists", f"{directory} is not empty; nothing is overwritten")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    fresh = directory.with_name(f".{directory.name}.{os.getpid()}")
-    fresh.mkdir(mode=0o700)
-    try:
+    with whole(directory) as fresh:
         identity = Identity(FORMAT, os.urandom(16), name, int(time.time()))
         Store.create(fresh / STORE, identity).close()
         (fresh / config.FILE).write_text(config.render(name), encoding="utf-8")
-        os.replace(fresh, directory)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
 
 
 def make_gossip(store: Store, settings: Config) -> Gossip:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tlog.errors import Refused
@@ -26,13 +26,7 @@ def init_witness(directory: Path, name: str, now: int) -> Keys:
     Raises: InvalidInput for the name; Refused (exists) where DIR holds anything.
     """
     config.check_witness_name(name)
-    if directory.exists() and any(directory.iterdir()):
-        raise Refused("exists", f"{directory} is not empty; a witness is never overwritten")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    # Built beside it and moved as one: a directory that is there is whole.
-    fresh = directory.with_name(f".{directory.name}.{os.getpid()}")
-    fresh.mkdir(mode=0o700)
-    try:
+    with whole(directory) as fresh:
         keys = create_keys(fresh, name)
         identity = Identity(FORMAT, os.urandom(16), name, now)
         store = Store.create(fresh / STORE, identity)
@@ -41,11 +35,42 @@ def init_witness(directory: Path, name: str, now: int) -> Keys:
         store.close()
         Guard.create(fresh / "guard", identity.id, GuardState(row.number, row.chain)).close()
         (fresh / config.FILE).write_text(config.render(name), encoding="utf-8")
-        os.replace(fresh, directory)
+    return keys
+
+
+@contextmanager
+def whole(directory: Path) -> Iterator[Path]:
+    """A directory in which to make what `directory` shall hold, which must be absent or empty: all comes in, or nothing.
+
+    It is made inside: `directory` may be the working directory, a mount point, a link. The settings come in last,
+    because without them nothing takes it for a witness.
+
+    Raises: Refused (exists) where `directory` holds anything.
+    """
+    if directory.exists() and any(directory.iterdir()):
+        raise _not_empty(directory)
+    made = not directory.exists()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = directory / f".new.{os.getpid()}"
+    fresh.mkdir(mode=0o700)
+    try:
+        # Two that begin at once see each other here.
+        if any(path != fresh for path in directory.iterdir()):
+            raise _not_empty(directory)
+        yield fresh
+        for part in sorted(fresh.iterdir(), key=lambda path: path.name == config.FILE):
+            os.replace(part, directory / part.name)
+        fresh.rmdir()
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
+        if made:
+            with suppress(OSError):
+                directory.rmdir()
         raise
-    return keys
+
+
+def _not_empty(directory: Path) -> Refused:
+    return Refused("exists", f"{directory} is not empty; it is never overwritten")
 
 
 @contextmanager

@@ -52,6 +52,7 @@ DATABASES = (
 MAP_SIZE = 64 << 30  # sparse: address space, not disk
 _MAX_DATABASES = 64
 _PAGE = 4096
+_NO_STORE = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.VersionMismatchError)
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -79,8 +80,10 @@ class Store:
                 subdir=True,
                 readahead=False,
             )
-        except BaseException:
+        except BaseException as error:
             self._unlock()
+            if isinstance(error, _NO_STORE):
+                raise CorruptStore(f"{path} is damaged: {error}") from error
             raise
         self.db: dict[str, Any] = {}
 

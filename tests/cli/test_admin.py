@@ -120,6 +120,12 @@ def test_tenants_are_refused(call: Call, directory: Path, name: str, code: int) 
     assert answer.err.startswith("tlog: ")
 
 
+def test_a_refused_environment_makes_no_tenant(call: Call, directory: Path) -> None:
+    """A name is used for ever: after a mistyped --environment it is still there to be taken."""
+    assert call("tenant", "create", directory, "acme", "--environment", "EU").code == 2
+    assert call("tenant", "create", directory, "acme", "--environment", "eu").code == 0
+
+
 def test_keys_are_created_listed_and_revoked(call: Call, directory: Path) -> None:
     """A key is listed without its secret; once revoked it is shown as such and does not authenticate."""
     call("tenant", "create", directory, "acme")

@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.conftest import STREAM, Answer, Call, Served
 from tests.paths import REPOSITORY
+from tlog.cli import main
 from tlog.core.cosignature import CosignatureSigner
 
 WITNESS = "witness.example.org/w1"
@@ -187,3 +188,11 @@ def test_what_get_cannot_do(call: Call, served: Served) -> None:
     assert call(*missing, "--api-key", served.key, "--stream", STREAM).code == 3
     waiting = call(*get, served.url, "--api-key", served.key, "--stream", STREAM, "--wait", "x")
     assert waiting.code == 2
+
+
+def test_get_without_a_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`>&-`: Python has none then; that is no fault of the program."""
+    monkeypatch.setattr("tlog.cli.fetch_proof.fetch_proof", lambda *_, **__: b"{}")
+    monkeypatch.setattr(sys, "stdout", None)
+
+    assert main(["proof", "get", "x", "--url", "http://log.example.com"]) == 0

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lmdb
 import pytest
 
 from tests.cli.conftest import EVENTS, ORIGIN, STREAM, Call, Served
@@ -223,6 +224,60 @@ def test_a_truncated_store(call: Call, stopped: Path) -> None:
 
     assert answer.code == 1
     assert "truncated" in answer.err
+
+
+def test_a_vkey_that_is_none(call: Call, stopped: Path) -> None:
+    """Mistyped is wrong input, as for a URL, and accuses nobody."""
+    answer = call("verify", stopped, "--vkey", f"{ORIGIN}+00000000+AAAA")
+
+    assert (answer.code, answer.out) == (2, "")
+
+
+@pytest.mark.parametrize("part", ["log", "keys"])
+def test_a_store_that_is_no_lmdb_file(call: Call, stopped: Path, part: str) -> None:
+    """Its first pages are wiped: what was given is at fault, not the program."""
+    with (stopped / part / "data.mdb").open("r+b") as file:
+        file.write(bytes(8192))
+
+    answer = call("verify", stopped)
+
+    assert answer.code == 1
+    assert re.fullmatch(rf"tlog: .*/{part} is damaged: .*\n", answer.err)
+
+
+@pytest.mark.parametrize(("part", "rows"), [("log", b"commit"), ("keys", b"")])
+def test_a_wiped_page(call: Call, stopped: Path, part: str, rows: bytes) -> None:
+    """Of all that LMDB needs in order to read, a page is random bytes: still code 1."""
+    data = stopped / part / "data.mdb"
+    pages = [data.read_bytes()[at : at + 4096] for at in range(0, data.stat().st_size, 4096)]
+    wiped = [
+        page if number < 2 or rows not in page else b"\xa5" * 4096
+        for number, page in enumerate(pages)
+    ]
+    assert wiped != pages
+    data.write_bytes(b"".join(wiped))
+
+    answer = call("verify", stopped)
+
+    assert answer.code == 1, answer.err
+    assert "is damaged" in answer.err
+
+
+def test_a_store_that_may_not_be_opened(
+    call: Call, stopped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LMDB keeps readers in a file beside the data: a directory of somebody else is an error of one line."""
+
+    def refusing(*_: object, **__: object) -> None:
+        raise lmdb.ReadonlyError("log: Permission denied")
+
+    monkeypatch.setattr(lmdb, "open", refusing)
+    answer = call("verify", stopped)
+
+    assert answer.code == 2
+    assert re.fullmatch(
+        r"tlog: log: Permission denied: .* must be writable to be read\n", answer.err
+    )
 
 
 def test_sources_that_are_neither(call: Call) -> None:

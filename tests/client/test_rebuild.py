@@ -27,6 +27,7 @@ from tlog.core.entry import parse_entry
 from tlog.core.hashes import leaf_hash
 from tlog.core.ids import event_id, parse_event_id
 from tlog.core.wire import b64decode, b64encode
+from tlog.errors import InvalidInput
 from tlog.events.splice import expected_members
 from tlog.events.submission import Submission
 
@@ -258,3 +259,14 @@ def test_depth() -> None:
     encode_event(event_type="t", event_class="DATA", payload=payload)
     with pytest.raises(Exception, match="nested"):
         encode_event(event_type="t", event_class="DATA", payload={"x": payload})
+
+
+@pytest.mark.parametrize(
+    ("member", "value"), [("tags", "abc"), ("tags", b"abc"), ("tags", 5), ("event_class", 5)]
+)
+def test_arguments_of_another_type(member: str, value: Any) -> None:
+    """A tag alone is not recorded letter by letter; what does not fit names its member."""
+    event: dict[str, Any] = {"event_type": "t", "event_class": "DATA", "payload": {}}
+    with pytest.raises(InvalidInput) as caught:
+        encode_event(**{**event, member: value})
+    assert caught.value.pointer == f"/{member}"

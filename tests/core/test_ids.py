@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tlog.core.ids import (
     EventId,
     StreamId,
+    check_name,
     crockford,
     event_id,
     event_ids,
@@ -181,6 +182,16 @@ def test_no_stream_id(text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_stream_id(text)
     assert caught.value.kind == "malformed"
+
+
+def test_names() -> None:
+    """One part of a stream id, and what it is called when it is none."""
+    check_name("a", "tenant")
+    check_name("0" + "._-z" * 15 + "ab", "tenant")
+    for text in ("", "A", "-a", "a:b", "a\n", "0" * 64, "é"):
+        with pytest.raises(InvalidInput, match=r"^environment: ") as caught:
+            check_name(text, "environment")
+        assert caught.value.kind == "invalid-name"
 
 
 def test_labels_and_origins() -> None:

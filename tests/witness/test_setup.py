@@ -31,7 +31,7 @@ from witness.logbook import Entry, add_logs, entry, listing, parse_list
 from witness.output import JsonLines, TextLines
 from witness.output import configure as configure_output
 from witness.rows import LogRow
-from witness.setup import STORE, beside, init_witness
+from witness.setup import STORE, beside, init_witness, whole
 from witness.store import Store
 
 
@@ -54,6 +54,32 @@ def test_init_makes_everything_and_overwrites_nothing(tmp_path: Path) -> None:
         init_witness(directory, NAME, NOW)
     assert before == {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
     assert os.listdir(directory.parent) == ["witness"]
+
+
+def test_init_in_a_directory_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working directory, and one behind a link: it stays itself, and a second time is refused."""
+    (tmp_path / "w").mkdir()
+    (tmp_path / "link").symlink_to("w")
+    monkeypatch.chdir(tmp_path / "w")
+    for place in (Path(), tmp_path / "link"):
+        inode = place.stat().st_ino
+        keys = init_witness(place, NAME, NOW)
+        assert place.stat().st_ino == inode
+        assert load_keys(place, NAME).cosigner.vkey == keys.cosigner.vkey
+        with beside(place):
+            pass
+        with pytest.raises(Refused, match="not empty"):
+            init_witness(place, NAME, NOW)
+        shutil.rmtree(place / STORE)
+        for path in place.iterdir():
+            path.unlink()
+
+
+def test_init_beside_another_init(tmp_path: Path) -> None:
+    """What somebody else puts there meanwhile stays, and nothing is added to it."""
+    with pytest.raises(Refused, match="not empty"), whole(tmp_path / "w"), whole(tmp_path / "w"):
+        raise AssertionError("both began")
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a+b", "é.example", 'a"b', "a\\b", "x" * 248, "a\nb"])
@@ -156,6 +182,11 @@ def _truncated(store: Path) -> None:
         file.truncate(3 * 4096)
 
 
+def _wiped(store: Path) -> None:
+    with (store / "data.mdb").open("r+b") as file:
+        file.write(bytes(8192))
+
+
 def _foreign(store: Path) -> None:
     import lmdb
 
@@ -191,6 +222,7 @@ STORES = {
     "without its file": (lambda store: (store / "data.mdb").unlink(), "no store"),
     "empty": (lambda store: (store / "data.mdb").write_bytes(b""), "truncated"),
     "truncated": (_truncated, "truncated"),
+    "wiped": (_wiped, "damaged"),
     "of something else": (_foreign, "not a witness store"),
     "cut off at its creation": (_row(b"identity", None), "no identity"),
     "row of noise": (_row(b"identity", b"\xc1"), "no Identity"),

@@ -65,6 +65,10 @@ def tenant_create(directory: Path, name: str, environment: str) -> None:
     Example:
       tlog tenant create ./log acme > acme.key
     """
+    from tlog.core.ids import check_name
+
+    # First: a tenant that is made stays made, and its name is used.
+    check_name(environment, "environment")
     with _accounts(directory) as accounts:
         accounts.create_tenant(name)
         text, key = accounts.create_key(name, environment, ("ingest", "read"))

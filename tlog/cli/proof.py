@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -184,8 +183,7 @@ def get(
 
     data = fetch_proof(url, event_id, form, wait, stream_id=stream_id, api_key=api_key, token=token)
     if output is None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        click.echo(data, nl=False)
     else:
         output.write_bytes(data)
         click.echo(f"{output}: {len(data)} bytes, not verified yet", err=True)

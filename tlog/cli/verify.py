@@ -112,9 +112,15 @@ def verify(
 def verify_directory(
     directory: Path, stream_id: str | None, vkey: str | None, jobs: int | None = None
 ) -> int:
-    """Verify every stream of a directory and the root log, or one stream alone, and print a line each."""
+    """Verify every stream of a directory and the root log, or one stream alone, and print a line each.
+
+    Raises: InvalidInput for a vkey that is none, which would be no other log's either; as `Inspection`.
+    """
+    from tlog.core.note import parse_vkey
     from tlog.inspection import Inspection
 
+    if vkey is not None:
+        parse_vkey(vkey)
     failures: list[tuple[str, Failure]] = []
     with Inspection.open(directory, os.environ) as inspection:
         if vkey is not None and vkey != inspection.vkey:

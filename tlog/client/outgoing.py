@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
@@ -105,7 +105,7 @@ def encode_event(
         "salt": b64encode(token_bytes(SALT_SIZE)).decode("ascii"),
     }
     if event_class is not None:
-        value["event_class"] = str.__str__(event_class)  # of an enum member: its value
+        value["event_class"] = _text(event_class)
     if decision_surface is not None:
         value["decision_surface"] = _object(decision_surface, "decision_surface")
     if context is not None:
@@ -121,7 +121,7 @@ def encode_event(
     if subject_id is not None:
         value["subject_id"] = subject_id
     if tags is not None:
-        value["tags"] = list(tags)
+        value["tags"] = _list(tags, "tags")
     if occurred_at is not None:
         value["occurred_at"] = _time(occurred_at)
     raw = canonical(value)
@@ -141,6 +141,18 @@ def _object(value: Mapping[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise InvalidInput("wrong-type", "must be an object", f"/{name}")
     return dict(value)
+
+
+def _text(value: object) -> object:
+    # Of an enum member: its value. What is no text is named by `parse_event`.
+    return str.__str__(value) if isinstance(value, str) else value
+
+
+def _list(value: Iterable[str], name: str) -> list[str]:
+    # Text can be iterated too, and would be recorded letter by letter.
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise InvalidInput("wrong-type", "must be a list", f"/{name}")
+    return list(value)
 
 
 def _time(value: str | datetime) -> str:

@@ -35,6 +35,7 @@ _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]  # 10 bits each
 
 # [0-7]: two zero bits before 128 make the first of 26 characters one of eight.
 _crockford = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}").fullmatch
+_name = re.compile(NAME_PATTERN).fullmatch
 _stream_id = re.compile(f"({NAME_PATTERN}):({NAME_PATTERN}):({NAME_PATTERN})").fullmatch
 
 
@@ -139,6 +140,12 @@ def parse_crockford(text: str) -> bytes:
 def pseudonym(kind: Literal["usr", "sub"], data: bytes) -> str:
     """Spell the pseudonym of a person (`usr` who acts, `sub` who is decided about) from 16 bytes."""
     return f"{kind}_{crockford(data)}"
+
+
+def check_name(text: str, what: str) -> None:
+    """Raises InvalidInput (invalid-name) for a part of a stream id outside the grammar; `what` it is, is said."""
+    if _name(text) is None:
+        raise InvalidInput("invalid-name", f"{what}: {NAME_PATTERN}")
 
 
 def parse_stream_id(text: str) -> StreamId:

@@ -24,6 +24,11 @@ from tlog.store.layout import CommitRow, LogRow, StreamRow
 
 MAP_SIZE = 1 << 40  # sparse: address space, not disk
 _PAGE = 4096
+# What LMDB raises where a file is not what it wrote; a file that is only too short, it does not notice.
+DAMAGED = (
+    *(lmdb.BadTxnError, lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError),
+    *(lmdb.PanicError, lmdb.VersionMismatchError),
+)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_log = msgspec.msgpack.Decoder(LogRow).decode
@@ -39,16 +44,7 @@ class LogStore:
         self._lock = None if readonly else _lock(path)
         if not create:
             check_size(path)
-        self.env = lmdb.open(
-            os.fspath(path),
-            map_size=MAP_SIZE,
-            max_dbs=len(layout.DATABASES),
-            max_readers=256,
-            readonly=readonly,
-            create=create,
-            subdir=True,
-            readahead=False,
-        )
+        self.env = _environment(path, readonly=readonly, create=create)
         self.db: dict[str, Any] = {}
         try:
             for name in layout.DATABASES:
@@ -61,6 +57,9 @@ class LogStore:
         except (lmdb.NotFoundError, lmdb.ReadonlyError) as error:
             self.close()
             raise CorruptStore(f"{path} lacks the database {name!r}: not a log store") from error
+        except DAMAGED as error:
+            self.close()
+            raise CorruptStore(f"{path} is damaged: {error}") from error
 
     def _has(self, name: str) -> bool:
         """Whether the main database, where LMDB keeps their names, knows a database."""
@@ -92,9 +91,18 @@ class LogStore:
 
     @contextmanager
     def read(self) -> Iterator[Any]:
-        """A read transaction. Short: copy out what is needed, never hold it across an `await`."""
-        with self.env.begin(buffers=True) as txn:
-            yield txn
+        """A read transaction. Short: copy out what is needed, never hold it across an `await`.
+
+        Raises: CorruptStore for what LMDB finds damaged, in the block too; of a writer's store its own error, because
+        a writer stops at whatever it does not expect.
+        """
+        try:
+            with self.env.begin(buffers=True) as txn:
+                yield txn
+        except DAMAGED as error:
+            if self._lock is not None:
+                raise
+            raise CorruptStore(f"{self.path} is damaged: {error}") from error
 
     def log_row(self) -> LogRow:
         """Identity of the log. Raises: CorruptStore when the store was never created properly."""
@@ -154,6 +162,25 @@ def put_stream_row(txn: Any, db: Any, number: int, row: StreamRow) -> None:
     """Write a new stream's row; a number is never used twice."""
     if not txn.put(layout.u32(number), _encode(row), db=db, overwrite=False):
         raise AssertionError(f"tlog: stream {number} exists already")
+
+
+def _environment(path: Path, *, readonly: bool, create: bool) -> Any:
+    try:
+        return lmdb.open(
+            os.fspath(path),
+            map_size=MAP_SIZE,
+            max_dbs=len(layout.DATABASES),
+            max_readers=256,
+            readonly=readonly,
+            create=create,
+            subdir=True,
+            readahead=False,
+        )
+    except DAMAGED as error:
+        raise CorruptStore(f"{path} is damaged: {error}") from error
+    except lmdb.ReadonlyError as error:
+        # LMDB's name for EACCES. Readers write too: into the table that keeps a writer from reusing what they read.
+        raise InvalidInput("no-rights", f"{error}: {path} must be writable to be read") from error
 
 
 def _lock(path: Path) -> int:

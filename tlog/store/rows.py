@@ -18,7 +18,7 @@ from typing import Any
 import lmdb
 
 from tlog.errors import CorruptStore, Refused, Unavailable
-from tlog.store.environment import check_size
+from tlog.store.environment import DAMAGED, check_size
 
 MAP_SIZE = 64 << 30  # sparse: address space, not disk
 IDENTITY = b"M"
@@ -87,21 +87,29 @@ class Rows:
             self._users = -1
 
     def get(self, key: bytes) -> bytes | None:
-        """The row's value, or None."""
-        with self._env.begin() as txn:
+        """The row's value, or None. Raises: CorruptStore."""
+        with self._read() as txn:
             value: bytes | None = txn.get(key)
             return value
 
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
-        """Every row whose key begins with `prefix`, in key order, as of one moment."""
+        """Every row whose key begins with `prefix`, in key order, as of one moment. Raises: CorruptStore."""
         found: list[tuple[bytes, bytes]] = []
-        with self._env.begin() as txn, txn.cursor() as cursor:
+        with self._read() as txn, txn.cursor() as cursor:
             if cursor.set_range(prefix):
                 for key, value in cursor:
                     if not key.startswith(prefix):
                         break
                     found.append((key, value))
         return found
+
+    @contextmanager
+    def _read(self) -> Iterator[Any]:
+        try:
+            with self._env.begin() as txn:
+                yield txn
+        except DAMAGED as error:
+            raise CorruptStore(f"{self.path} is damaged: {error}") from error
 
     @contextmanager
     def write(self) -> Iterator[Any]:
@@ -172,9 +180,12 @@ class Rows:
 
 
 def _environment(path: Path, create: bool) -> Any:
-    return lmdb.open(
-        os.fspath(path), map_size=MAP_SIZE, max_dbs=0, mode=0o600, create=create, subdir=True
-    )
+    try:
+        return lmdb.open(
+            os.fspath(path), map_size=MAP_SIZE, max_dbs=0, mode=0o600, create=create, subdir=True
+        )
+    except DAMAGED as error:
+        raise CorruptStore(f"{path} is damaged: {error}") from error
 
 
 def _copy(env: Any, fresh: Path, without: bytes) -> None:
