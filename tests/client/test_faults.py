@@ -192,6 +192,11 @@ async def test_a_fork_while_the_client_runs(own_log: LogProcess, tmp_path: Path)
         with pytest.raises(ForkDetected) as caught:
             await ingest_slowly(client, 200)
         assert caught.value.evidence.exists()
+    async with own_log.client(tmp_path / "state") as client:
+        for call in (client.attest, lambda: client.ingest(**lean())):
+            with pytest.raises(ForkDetected, match="two histories before") as again:
+                await call()
+            assert again.value.evidence == caught.value.evidence
 
 
 async def test_a_fork_found_at_rest_is_told_at_the_end(own_log: LogProcess, tmp_path: Path) -> None:

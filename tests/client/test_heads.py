@@ -15,7 +15,7 @@ import pytest
 from tests.client.trees import RootLog
 from tlog.client.errors import BadAnswer, ForkDetected, NetworkFailure
 from tlog.client.heads import MAX_PROOFS, HeadKeeper, spread
-from tlog.client.pins import Head, Pins
+from tlog.client.pins import Head, Pins, fork_file
 from tlog.core.hashes import Hash
 from tlog.core.note import open_note
 from tlog.errors import InvalidInput, TlogError, VerificationError
@@ -67,6 +67,7 @@ def test_every_fork_is_found(tmp_path: Path) -> None:
             assert not same
             check_evidence(error, log, log.head(known), fork.head(shown))
             assert Pins(directory).head(log.verifier) == log.head(known)
+            check_remembered(error, log, directory)
 
     async def everywhere() -> None:
         for known in range(1, 7):
@@ -75,6 +76,18 @@ def test_every_fork_is_found(tmp_path: Path) -> None:
                     await cross(known, shown, forked_at)
 
     asyncio.run(everywhere())
+
+
+def check_remembered(error: ForkDetected, log: RootLog, directory: Path) -> None:
+    """The next run believes neither history, until somebody decides; another log is not concerned."""
+    with pytest.raises(ForkDetected) as again:
+        keeper(log, directory)
+    assert again.value.evidence == error.evidence
+    keeper(RootLog(3, seed=9), directory)
+    remembered = directory / fork_file(log.verifier)
+    assert str(remembered) in str(again.value)
+    remembered.unlink()
+    assert keeper(log, directory).newest is not None
 
 
 def check_evidence(error: ForkDetected, log: RootLog, *heads: Head) -> None:

@@ -8,6 +8,8 @@ Heads come with every receipt, so they are collected, and checked as a chain fro
 1. Two heads of one size have one root: checked at once.  2. At most once per `interval`, and whenever
 `check` is called, each collected head must be consistent with the next one.  3. Only then is the largest
 kept, durably; other processes that share the directory are held to the same history through the file.
+4. What was caught once is not believed again, by no later run, until somebody removes the file that remembers it: the
+next run might see one of the two histories only.
 
 Out of scope: that the history is the one that others see (witnesses, `tlog.verdicts`).
 """
@@ -22,7 +24,7 @@ from itertools import pairwise
 import orjson
 
 from tlog.client.errors import ForkDetected
-from tlog.client.pins import Head, Pins
+from tlog.client.pins import Head, Pins, fork_file
 from tlog.core.checkpoint import Checkpoint
 from tlog.core.hashes import EMPTY_ROOT, Hash
 from tlog.core.note import Verifier
@@ -53,7 +55,14 @@ class HeadKeeper:
         interval: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises StateUnusable when the kept head cannot be believed."""
+        """Raises StateUnusable when the kept head cannot be believed, ForkDetected when the log was caught before."""
+        caught = pins.fork(log)
+        if caught is not None:
+            raise ForkDetected(
+                f"{log.name} was caught with two histories before; to go on with whichever it shows next, "
+                f"remove {pins.directory / fork_file(log)}",
+                caught,
+            )
         self._pins = pins
         self._log = log
         self._prove = prove
@@ -145,7 +154,7 @@ class HeadKeeper:
             "proof": None if proof is None else [b64encode(node) for node in proof],
         }
         data = orjson.dumps(document, option=orjson.OPT_INDENT_2)
-        path = self._pins.save_evidence("fork", data)
+        path = self._pins.save_fork(self._log, data)
         sizes = f"{older.size} and {newer.size}"
         return ForkDetected(
             f"{self._log.name} signed root heads of sizes {sizes} that are not one history ({what})",

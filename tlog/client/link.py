@@ -96,7 +96,11 @@ class Link:
         session = await attest(self.transport, self._identity, self._api_key)
         log = self._key.accept(session.vkey)
         if self._heads is None:
-            self._heads = HeadKeeper(self._pins, log, self._prove)
+            try:
+                self._heads = HeadKeeper(self._pins, log, self._prove)
+            except ForkDetected as error:
+                self._fork, self._fork_told = error, True
+                raise
             self._log = log
         await self._look(log, self._heads)
         self._session = session

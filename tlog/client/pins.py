@@ -4,6 +4,7 @@ One directory per log address, each file small and readable with common tools:
 
     vkey                       the key believed at first use; absent when the key is configured
     root-<16 hex>.note         newest root note that extends every earlier one, of the key with that hash
+    fork-<16 hex>              of that key: it was caught with two histories; the path of the evidence
     lock                       held while a file is replaced: several processes may share the directory
     evidence/<time>-<what>…    what a log was caught with
 
@@ -116,6 +117,17 @@ class Pins:
             self._replace(head_file(log), head.note)
             return None
 
+    def save_fork(self, log: Verifier, data: bytes) -> Path:
+        """Write evidence that the key `log` signed two histories, and remember it; its path."""
+        path = self.save_evidence("fork", data)
+        self._replace(fork_file(log), os.fsencode(path) + b"\n")
+        return path
+
+    def fork(self, log: Verifier) -> Path | None:
+        """The evidence of a fork of the key `log` that was found before; None without, or once its file was removed."""
+        data = self._read(fork_file(log))
+        return None if data is None else Path(os.fsdecode(data).rstrip("\n"))
+
     def save_evidence(self, what: str, data: bytes) -> Path:
         """Write a new file with `data` and return its path; an existing one is never overwritten."""
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
@@ -167,7 +179,16 @@ class Pins:
 
 def head_file(log: Verifier) -> str:
     """The name of the file of the newest root head of one key: another key is another log."""
-    return f"root-{hashlib.sha256(log.vkey.encode()).hexdigest()[:16]}.note"
+    return f"root-{_key_hash(log)}.note"
+
+
+def fork_file(log: Verifier) -> str:
+    """The name of the file that remembers a fork of one key."""
+    return f"fork-{_key_hash(log)}"
+
+
+def _key_hash(log: Verifier) -> str:
+    return hashlib.sha256(log.vkey.encode()).hexdigest()[:16]
 
 
 def write_durably(target: Path, data: bytes) -> None:
