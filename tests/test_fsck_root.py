@@ -101,6 +101,18 @@ def test_a_note_of_a_size_that_never_was_is_found(log: TestLog) -> None:
     assert published(log, lambda txn, db, key: txn.put(layout.u64(99), note, db=db)) == ["note"]
 
 
+def test_a_log_that_grows_meanwhile_is_judged_as_it_was(log: TestLog) -> None:
+    """The scrub of a running server rests between two bundles, and what was written then is no lie."""
+
+    def grow(done: int, total: int) -> None:
+        log.append([log.prepare(payload={"n": done})])
+
+    names = [f"acme:prod:{n}" for n in range(260)]
+    log.append([log.prepare(name) for name in names])
+    assert verify_root_log(Reader(log.log.source), log.log.vkey, progress=grow) == []
+    log.check()
+
+
 def test_leaves_that_do_not_give_the_root_are_found(log: TestLog) -> None:
     """The committed root is what the leaves must give."""
     judge = _Judge(Reader(log.log.source), parse_vkey(log.log.vkey))

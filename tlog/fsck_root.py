@@ -30,7 +30,8 @@ def verify_root_log(
     view = reader.source.view(layout.ROOT_LOG)
     judge = _Judge(reader, parse_vkey(vkey))
     for start in range(0, view.size, _BUNDLE):
-        for located in reader.entries(layout.ROOT_LOG, start, start + _BUNDLE):
+        # In a running server the log grows meanwhile; what is judged is the tree of `view`.
+        for located in reader.entries(layout.ROOT_LOG, start, start + _BUNDLE, view):
             judge.leaf(located.index, located.record.entry)
         if progress is not None:
             progress(min(start + _BUNDLE, view.size), view.size)

@@ -29,6 +29,8 @@ CASES: dict[str, Form | None] = {
     "text/*": TEXT_FORM,
     "application/json": JSON_FORM,
     "APPLICATION/JSON": JSON_FORM,
+    "application/json; charset=utf-8": JSON_FORM,
+    "application/json; charset=latin-1": None,
     "application/cose": COSE_FORM,
     'application/cose; cose-type="cose-sign1"': COSE_FORM,
     'application/cose;Cose-Type="COSE-SIGN1"': COSE_FORM,

@@ -89,6 +89,25 @@ async def test_how_many(site: Site, data: bytes, headers: dict[str, str], kind: 
     assert answer.status == {"invalid-json": 400, "too-many-events": 413}.get(kind, 422)
 
 
+@pytest.mark.parametrize(("levels", "status"), [(30, 201), (31, 400)])
+async def test_an_event_is_nested_as_deep_as_alone(site: Site, levels: int, status: int) -> None:
+    """Clients put events together that did not know of each other: none may be refused for its company."""
+    deep: object = 1
+    for _ in range(levels):
+        deep = [deep]
+    event = {**EVENT, "payload": {"x": deep}}
+    answers = [
+        await site.post(event),
+        await site.batch([EVENT, event]),
+        await send(site, orjson.dumps(event), **LINES),
+    ]
+    assert [answer.status for answer in answers] == [status] * 3
+    if status == 400:
+        pointers = [answer.json()["pointer"] for answer in answers]
+        assert pointers == [at + "/payload/x" + "/0" * 30 for at in ("", "/1", "/0")]
+        assert {answer.kind for answer in answers} == {"too-deep"}
+
+
 async def test_ten_thousand_events_and_no_more(site: Site) -> None:
     event = orjson.dumps(EVENT)
     answer = await send(site, b"[" + b",".join([event] * 10_000) + b"]", Prefer="return=minimal")

@@ -206,9 +206,24 @@ async def test_what_smugglers_send(site: Site, name: str, caplog: Any) -> None:
     token = await site.token()
     before = site.root
     data = head(token, JSON, *SMUGGLED[name]) + BODY
-    first = (await raw(site.port, data)).split(b" ")[1]
-    assert first == b"400"
+    answer = await exchange(site, data)
+    assert (answer.status, answer.kind) == (400, "invalid-request")
     assert site.root == before
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GRAB /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /api/v1/events?cursor=" + b"1" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 9000 + b"\r\n\r\n",
+        b"GET /api/v1/health HTTP/1.1\r\n\r\n",
+    ],
+    ids=["method", "target", "header", "no host"],
+)
+async def test_what_is_no_request_is_answered_as_every_error(site: Site, data: bytes) -> None:
+    answer = await exchange(site, data)
+    assert (answer.status, answer.kind) == (400, "invalid-request")
 
 
 async def test_a_declared_length_that_is_too_large(site: Site) -> None:

@@ -111,6 +111,22 @@ async def test_a_race_of_duplicates_makes_one_entry(site: Site, by: str) -> None
     site.check()
 
 
+async def test_a_race_of_batches_makes_one_entry_of_each_event(site: Site) -> None:
+    """Those that lose fall into the same commit as the one that wins, and into those of other events."""
+    await site.token()
+    batch = [numbered(n) for n in range(1, 4)]
+    answers = await asyncio.gather(*[site.batch(batch) for _ in range(20)])
+    again = await asyncio.gather(
+        *[post for _ in range(20) for post in (site.batch(batch), site.post())]
+    )
+    statuses = [answer.status for answer in answers]
+    assert (statuses.count(201), statuses.count(200)) == (1, 19)
+    assert [answer.status for answer in again] == [200, 201] * 20
+    for answer in [*answers, *again[::2]]:
+        verify_batch(answer.json(), site.verifier)
+    site.check()
+
+
 async def test_a_race_of_conflicts_makes_one_entry(site: Site) -> None:
     await site.token()
     answers = await asyncio.gather(

@@ -164,6 +164,28 @@ def test_a_batch_may_mix_replayed_and_new(log: TestLog) -> None:
     log.check()
 
 
+def test_nothing_but_replays_beside_something_new(log: TestLog) -> None:
+    """What is new in a commit is not of a batch that only repeats, whatever commit its events are of."""
+    old, key = [producer(n) for n in (1, 2)], b"k" * 16
+    log.append([log.prepare(**event) for event in old])
+    log.append([log.prepare(keyed=True)] * 2, request=key)
+    young = [producer(n) for n in (3, 4)]
+    outcomes = log.submit(
+        [
+            ([log.prepare(**event) for event in young], None),
+            ([log.prepare(**event) for event in young], None),
+            ([log.prepare(**event) for event in old], None),
+            ([log.prepare(keyed=True)] * 2, key),
+        ],
+        prove=True,
+    )
+    assert outcomes[0].committed is not None and outcomes[0].ranges is not None
+    for outcome in outcomes[1:]:
+        assert [type(event) for event in outcome.events] == [Replayed, Replayed]
+        assert (outcome.committed, outcome.ranges) == (None, None)
+    log.check()
+
+
 def test_twins_in_one_commit_are_one_entry(log: TestLog) -> None:
     """Two requests with the same sequence, or the same Idempotency-Key, in one commit make one entry."""
     log.append([log.prepare()])

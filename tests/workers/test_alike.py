@@ -81,6 +81,7 @@ def requests(key: str) -> dict[str, str]:
         found[f"HEAD {path}"] = _get(path, method="HEAD")
         found[f"cached {path}"] = _get(path, "If-None-Match: *\r\n")
         found[f"old {path}"] = _get(path).replace("HTTP/1.1", "HTTP/1.0")
+        found[f"old, without host {path}"] = f"GET {path} HTTP/1.0\r\n\r\n"
     for path in (
         "/api/v1/events",
         f"/api/v1/events/{NO_EVENT}",

@@ -43,6 +43,9 @@ def test_the_head_that_is_sent_on() -> None:
     ]
     plain = head_of(make_mocked_request("POST", "/a", headers={"Host": "h"}), chunked=False)
     assert plain.decode().split("\r\n") == ["POST /a HTTP/1.1", "Host: h", remote, "", ""]
+    # Of an HTTP/1.0 client that names no host; the other side would refuse a head without one.
+    bare = head_of(make_mocked_request("GET", "/a"), chunked=False)
+    assert bare.decode().split("\r\n") == ["GET /a HTTP/1.1", "Host: ", remote, "", ""]
 
 
 @asynccontextmanager

@@ -21,7 +21,8 @@ class Form(NamedTuple):
     content_type: str
 
 
-JSON_FORM = Form(JSON, {}, JSON)
+# RFC 8259 section 11: charset is no parameter of it and changes nothing, but clients write it.
+JSON_FORM = Form(JSON, {"charset": "utf-8"}, JSON)
 COSE_FORM = Form("application/cose", {"cose-type": "cose-sign1"}, cose.MEDIA_TYPE)
 # No specification registers a media type for C2SP tlog-proof; it is a text.
 TEXT_FORM = Form("text/plain", {"charset": "utf-8"}, "text/plain; charset=utf-8")

@@ -12,6 +12,7 @@ from tlog.api.context import GATE, LOG, WRITER, Gate
 from tlog.api.events import post_batch, post_event
 from tlog.api.hot import LeanServer
 from tlog.api.openapi import DOCUMENT, document
+from tlog.api.plain import PlainServer
 from tlog.api.problems import expect, problems_middleware
 from tlog.api.routes import ROUTES, Handler, Route, none
 from tlog.log import Log
@@ -79,8 +80,13 @@ def make_runner(
         "lingering_time": 2.0,  # seconds for which the rest of a refused body is read and dropped
     }
     app = make_app(log, gate=gate, relay=relay, outer=outer)
-    kind = _LeanRunner if lean and not outer else web.AppRunner
+    kind = _LeanRunner if lean and not outer else _PlainRunner
     return kind(app, handle_signals=False, shutdown_timeout=shutdown_timeout, **options)
+
+
+class _PlainRunner(web.AppRunner):
+    async def _make_server(self) -> web.Server:
+        return PlainServer(await super()._make_server(), **self._kwargs)
 
 
 class _LeanRunner(web.AppRunner):

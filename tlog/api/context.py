@@ -13,7 +13,7 @@ from tlog.api.asked import Asked
 from tlog.api.body import JSON, read_body
 from tlog.api.limits import Allowance, Buckets, StreamQuota, Turnstile, neighbourhood
 from tlog.core.ids import parse_stream_id
-from tlog.core.strict_json import DOUBT, attempt, loads
+from tlog.core.strict_json import DOUBT, MAX_DEPTH, attempt, loads
 from tlog.errors import InvalidInput, Refused
 from tlog.events.diagnose import raise_fault
 from tlog.log import Log
@@ -91,15 +91,15 @@ class Gate:
         self._anchors_each.take(neighbourhood(request.remote), 1)
         self._anchors.take("", 1)
 
-    async def decode(self, body: bytes, pointer: str = "") -> Any:
+    async def decode(self, body: bytes, pointer: str = "", max_depth: int = MAX_DEPTH) -> Any:
         """The value of JSON text; `pointer` is where it stands. HOT.
 
         Raises: InvalidInput, as `strict_json.loads`; Unavailable (busy).
         """
-        value = attempt(body)
+        value = attempt(body, max_depth)
         if value is not DOUBT:
             return value
-        judge = partial(loads, body, pointer_prefix=pointer)
+        judge = partial(loads, body, max_depth=max_depth, pointer_prefix=pointer)
         if len(body) <= _JUDGED_AT_ONCE:
             return judge()
         # To say what is wrong with it takes seconds per MiB.

@@ -16,6 +16,7 @@ from tlog.api.body import JSON, NDJSON, media_type
 from tlog.api.context import GATE, LOG, Gate, json_response, own_stream
 from tlog.api.query import refuse_query
 from tlog.api.receipts import batch_answer, single_answer
+from tlog.core.strict_json import MAX_DEPTH
 from tlog.errors import InvalidInput, Refused
 from tlog.events.submission import Submission, parse_event
 from tlog.sequencer.batch import Opening, Placed, Prepared
@@ -127,7 +128,8 @@ async def post_batch(request: Asked) -> web.Response:
     body = await gate.body(request, JSON, NDJSON)
     limit = log.config.max_batch
     by_lines = media_type(request.headers["Content-Type"]) == NDJSON
-    values = _lines(body) if by_lines else _array(await gate.decode(body))
+    # The array is a level of its own: an event may be nested as deep in it as alone or in a line.
+    values = _lines(body) if by_lines else _array(await gate.decode(body, max_depth=MAX_DEPTH + 1))
     if not 0 < len(values) <= limit:
         kind = "too-many-events" if values else "empty-batch"
         raise InvalidInput(kind, f"a batch has 1 to {limit} events")

@@ -19,6 +19,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from tlog.api.heads import MAX_BODY, MAX_HEAD, Handler, Head, Heads, HotRequest
+from tlog.api.plain import PlainServer
 from tlog.api.problems import problems_middleware
 from tlog.api.wire import Wire
 
@@ -29,8 +30,8 @@ _WAITING = MAX_HEAD + MAX_BODY
 _SWEEPS = 12  # of idle connections, in one keep-alive time
 
 
-class LeanServer(web.Server):
-    """aiohttp's server of one application, with lean connections for `routes` before it."""
+class LeanServer(PlainServer):
+    """The server of one application, with lean connections for `routes` before it."""
 
     def __init__(
         self,
@@ -41,14 +42,8 @@ class LeanServer(web.Server):
         keepalive_timeout: float,
         **options: Any,
     ) -> None:
-        super().__init__(
-            behind.request_handler,
-            request_factory=behind.request_factory,
-            keepalive_timeout=keepalive_timeout,
-            **options,
-        )
+        super().__init__(behind, keepalive_timeout=keepalive_timeout, **options)
         self.app = app
-        self.loop = asyncio.get_running_loop()
         self.heads = Heads(routes, self.loop)
         self.wire = Wire()
         self.lean: set[HotConnection] = set()

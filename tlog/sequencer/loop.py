@@ -254,10 +254,11 @@ class Sequencer:
         self.committed_events += sum(event is not None for new in placed for event in new)
         committed = Committed(draft.number, ms, draft.root, note, draft.heads)
         return [
-            answers[id(one)]._replace(committed=committed)
+            # A batch of nothing but replays has no part in the commit that it fell into.
+            answers[id(one)]._replace(committed=committed if any(new) else None)
             if one.twin is None
             else _again(answers[id(one.twin)])
-            for one in admitted
+            for one, new in zip(admitted, placed, strict=True)
         ]
 
     def _replays(self, one: Admitted) -> Outcome:

@@ -112,6 +112,8 @@ def head_of(request: web.Request, *, chunked: bool) -> bytes:
     lines += [
         name + b": " + value for name, value in request.raw_headers if name.lower() not in _DROPPED
     ]
+    if "Host" not in request.headers:
+        lines.append(b"Host: ")  # HTTP/1.0 needs none, HTTP/1.1 does (RFC 9112 section 3.2)
     if chunked:
         lines.append(b"Transfer-Encoding: chunked")
     lines.append(f"{CLIENT}: {request.remote or ''}".encode())
