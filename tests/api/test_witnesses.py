@@ -123,6 +123,7 @@ async def test_a_proof_waits_for_the_quorum(
         monkeypatch.setattr("tlog.api.proof._WAIT_SECONDS", 0.1)
         refused = await site.get(path, token, wait="witnessed")
         assert (refused.status, refused.kind) == (503, "not-published")
+        assert "cosigned by a quorum" in refused.json()["detail"]
         # The quorum will come for a later root than the first one published.
         later = (await site.record({**EVENT, "event_type": "later"}))["event_id"]
         assert (await site.get(f"/proof/{later}", token, wait="published")).status == 200

@@ -117,11 +117,12 @@ async def _publication(log: Log, root_leaf: int, *, witnessed: bool) -> None:
     find = log.reader.witnessed if witnessed else log.reader.published
     if find(root_leaf) is None:
         if not await log.publication.wait(root_leaf, witnessed, _WAIT_SECONDS):
-            raise _not_published()
+            raise _not_published(witnessed=witnessed)
 
 
-def _not_published() -> Unavailable:
-    return Unavailable("not-published", "no root that covers this event is published yet")
+def _not_published(*, witnessed: bool = False) -> Unavailable:
+    what = "cosigned by a quorum" if witnessed else "published"
+    return Unavailable("not-published", f"no root that covers this event is {what} yet")
 
 
 def _package(log: Log, located: Located, shown: _Shown) -> bytes:
