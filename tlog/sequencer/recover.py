@@ -110,6 +110,8 @@ def _append_commit(
     heads = []
     touched: list[int] = []
     for position, record in records:
+        if record.stream not in states.rows:
+            raise CorruptStore(f"the store does not name stream {record.stream} of its journal")
         draft.replay(record, position)
         if record.kind == layout.HEAD:
             heads.append(record)
