@@ -374,10 +374,25 @@ def fits_schema(record: dict) -> None:
     demand(not found, f"the record has members that schema 1 does not know: {sorted(found)}")
 
 
-def only_integers(value: object) -> None:
-    demand(value is not None and type(value) is not float, "an entry with a fraction or a null")
+def no_values_of(kinds: tuple, value: object) -> None:
+    demand(type(value) not in kinds, "an entry with a fraction or a null")
     for inner in inside(value):
-        only_integers(inner)
+        no_values_of(kinds, inner)
+
+
+def check_genesis(record: dict) -> None:
+    """The form of the entry that opens a stream; [5] compares what it says."""
+    system = get(record, "system", dict)
+    names = "origin streamId streamNumber label nonce visibility schema keys root"
+    demand(record["eventClass"] == "INTENT", "a genesis of another class than INTENT")
+    demand(set(system) == set(names.split()), f"a genesis names just {names}")
+    demand(get(system, "schema", int) == 1, "a genesis of another schema")
+    root = get(system, "root", dict)
+    demand(set(root) == {"size", "hash"}, "the root in a genesis has other members than its own")
+    demand(natural(root, "size") >= 0 and unbase64(root["hash"], 32), "no head of the root log")
+    keys, form = get(system, "keys", list), r"[!-*,-~]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}"
+    vkeys = all(type(key) is str and re.fullmatch(form, key) for key in keys)
+    demand(vkeys and 0 < len(keys) <= 64, "the keys in a genesis are no vkeys")
 
 
 def milliseconds(time: str) -> int:
@@ -424,14 +439,17 @@ def check_entry(event: Event) -> str:
     demand(type(members) is dict, "the entry is not a JSON object")
     demand(set(members) == {"payload", "previousHash", "timestamp"}, "not exactly three members")
     demand(canonical(members) == event.entry, "the entry is not in RFC 8785 form")
-    only_integers(members)
+    no_values_of((float,), members)
     demand(re.fullmatch(HASH, get(members, "previousHash", str)), "previousHash is malformed")
     demand(re.fullmatch(TIME, get(members, "timestamp", str)), "timestamp is malformed")
     event.record = get(members, "payload", dict)
     schema = natural(event.record, "v")
     if schema != 1:
         return f"{len(event.entry)} bytes, canonical; schema {schema}: content NOT UNDERSTOOD"
+    no_values_of((type(None),), members)
     fits_schema(event.record)
+    if event.record["eventType"] == "tlog.stream.opened":
+        check_genesis(event.record)
     check_computed(event.record, members["timestamp"])
     return f"{len(event.entry)} bytes, canonical, {event.record['eventClass']} {event.record['eventType']}"
 

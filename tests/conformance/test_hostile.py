@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conformance.test_verifier import INDEX, ROOT, run
+from conformance.golden.honest import HONEST
+from tests.conformance.test_verifier import INDEX, ROOT, program, run
+from tlog.core.canonical import canonical
+from tlog.core.entry import parse_entry, parse_frame
+from tlog.errors import InvalidInput
 from tlog.verdicts import Held, verify_file
 
 VKEY = INDEX["keys"]["log"]
@@ -96,3 +101,55 @@ def test_a_payload_that_is_no_event(
 def test_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     status, last = run(capsys, tmp_path / name)
     assert (status, last[:14]) == (1, "NOT VERIFIED: ")
+
+
+GENESIS: dict[str, Any] = json.loads(HONEST[0])
+WRONG: dict[str, Any] = {
+    "schema": 2,
+    "keys": [],
+    "root": {"size": -1, "hash": "x"},
+    "more": 1,
+}
+
+
+def judged(
+    entry: dict[str, Any], parse: Callable[[bytes], object] = parse_entry
+) -> tuple[bool, bool]:
+    """Whether the project and verify.py take this for an entry."""
+    data = canonical(entry)
+    try:
+        parse(data)
+        ours = True
+    except InvalidInput:
+        ours = False
+    try:
+        event = program.Event({"entry": base64.b64encode(data).decode()})
+        program.check_entry(event)
+        theirs = True
+    except program.NotVerifiedError:
+        theirs = False
+    return ours, theirs
+
+
+def test_the_entry_that_opens_a_stream() -> None:
+    """Class and form of a genesis are part of schema 1."""
+    assert judged(GENESIS) == (True, True)
+    assert judged(with_record(GENESIS, eventClass="DATA")) == (False, False)
+    system = GENESIS["payload"]["system"]
+    for name in system:
+        without = {other: value for other, value in system.items() if other != name}
+        assert judged(with_record(GENESIS, system=without)) == (False, False), name
+    for name, value in WRONG.items():
+        wrong = with_record(GENESIS, system={**system, name: value})
+        assert judged(wrong) == (False, False), name
+
+
+def with_record(entry: dict[str, Any], **members: Any) -> dict[str, Any]:
+    return {**entry, "payload": {**entry["payload"], **members}}
+
+
+def test_null_in_a_schema_that_came_later() -> None:
+    """Only of schema 1 it is known that it has none."""
+    assert judged(with_record(GENESIS, v=2, more=None), parse_frame) == (True, True)
+    assert judged(with_record(GENESIS, v=2, more=1.5), parse_frame) == (False, False)
+    assert judged(with_record(GENESIS, modelId=None)) == (False, False)
