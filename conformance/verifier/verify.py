@@ -978,6 +978,7 @@ def verify(options: argparse.Namespace) -> None:
     demand(type(document) is dict, "FILE is not a JSON object")
     genesis = entry_bytes(Path(options.genesis)) if options.genesis else None
     if document.get("type") == "fork":
+        demand(len(data) <= 1 << 20, "a fork proof of more than 1 MiB")
         raise LiedError(check_fork(document, log))
     if portable:
         demand(not options.payload, "give the payload with a receipt, which has the salt")

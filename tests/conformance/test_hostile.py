@@ -153,3 +153,15 @@ def test_null_in_a_schema_that_came_later() -> None:
     assert judged(with_record(GENESIS, v=2, more=None), parse_frame) == (True, True)
     assert judged(with_record(GENESIS, v=2, more=1.5), parse_frame) == (False, False)
     assert judged(with_record(GENESIS, modelId=None)) == (False, False)
+
+
+@pytest.mark.parametrize("number", ["1.0", "1e0", "true", '"1"'])
+def test_the_version_of_a_fork_proof(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], number: str
+) -> None:
+    """It is an integer, for `tlog proof verify` as for a witness and for verify.py."""
+    good = (ROOT / "forks/good/root-log.json").read_bytes()
+    assert verify_file(good, VKEY).fork
+    data = good.replace(b'"version": 1,', f'"version": {number},'.encode())
+    assert not verify_file(data, VKEY).fork
+    assert verdicts(capsys, tmp_path / "file", data) == (False, False)
