@@ -305,6 +305,18 @@ def test_a_stream_that_is_no_longer_named_is_refused(
         Log(tmp_path / "log")
 
 
+def test_a_stream_without_its_state_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would seem to be empty: the next event would be its leaf 0, under a signed head that does not grow."""
+    monkeypatch.setattr(commit_module, "SWEEP_EVERY", 1)
+    written(tmp_path / "log")
+    with TestLog(tmp_path / "log", start=False) as log:
+        changed_row(log, "states", layout.u32(2), None)
+    with pytest.raises(CorruptStore, match="state of stream 2 is missing"):
+        Log(tmp_path / "log")
+
+
 def test_a_stream_that_is_named_twice_is_refused(tmp_path: Path) -> None:
     """One of the two names hides another stream."""
     written(tmp_path / "log")

@@ -68,6 +68,7 @@ def open_log(store: LogStore, guard: Guard, origin: str, vkey: str) -> tuple[Sta
         raise CorruptStore("the store has no commit: its creation was cut off")
     states = States(store)
     bodies = replay(store, states, origin, row)
+    states.demand_all()
     _check_guard(guard, row, bodies, Checkpoint(origin, row.root_size, row.root_hash))
     return states, row
 

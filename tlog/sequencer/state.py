@@ -69,6 +69,17 @@ class States:
         self.numbers[row.stream_id] = number
         self.tenant_streams[row.stream_id.partition(":")[0]] += 1
 
+    def demand_all(self) -> None:
+        """After the replay every stream has a row or is in memory. Else it would seem empty, and begin again under its name.
+
+        Raises: CorruptStore.
+        """
+        with self._store.read() as txn:
+            keys = txn.cursor(db=self._store.db["states"]).iternext(keys=True, values=False)
+            stored = {int.from_bytes(key, "big") for key in keys}
+        for number in self.rows.keys() - stored - self._hot.keys():
+            raise CorruptStore(f"the state of stream {number} is missing")
+
     @property
     def dirty(self) -> int:
         """Rows that a sweep would write."""
