@@ -53,7 +53,7 @@ bundles              -> shapes vault store core errors
 fsck_tree            -> store core
 fsck                 -> fsck_tree bundles reader sequencer.streams vault store core errors
 fsck_ranges          -> fsck fsck_tree bundles reader sequencer.streams vault store core errors
-fsck_root            -> fsck reader store core errors
+fsck_root            -> fsck_tree fsck reader store core errors
 scrub                -> log fsck_root fsck reader errors
 messages             -> errors
 examiners            -> messages fsck_ranges fsck reader sequencer.publish sequencer.streams vault keys store core errors

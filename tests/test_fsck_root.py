@@ -67,6 +67,31 @@ def test_failures_are_bounded(log: TestLog) -> None:
     assert len(judged(log, [b"x"] * (MAX_FAILURES + 50))) == MAX_FAILURES
 
 
+def test_a_stream_that_was_dropped_is_found(log: TestLog) -> None:
+    """Its heads are in the root log; without its row nobody would look at its entries."""
+    reader = Reader(log.log.source)
+    assert verify_root_log(reader, log.log.vkey) == []
+    del reader.source.rows[2]
+    (failure,) = verify_root_log(reader, log.log.vkey)
+    assert failure.check == "stream"
+
+
+@pytest.mark.parametrize("at", [32 * 200, 32 * 300])
+def test_a_changed_tile_is_found(log: TestLog, at: int) -> None:
+    """A tile of the root log that does not hold the hashes of its leaves, in whichever row."""
+    while log.log.sequencer.head.root.size < 257:
+        log.append([log.prepare(payload={})])
+    store = log.log.store
+    log.log.sequencer.stop()
+    with store.env.begin(write=True, db=store.db["tiles"]) as txn:
+        key = layout.tile_key(layout.ROOT_LOG, 0, 0)
+        tile = bytearray(txn.get(key))
+        tile[at] ^= 1
+        txn.put(key, bytes(tile))
+    (failure,) = verify_root_log(Reader(log.log.source), log.log.vkey)
+    assert failure.check == "tile"
+
+
 def published(log: TestLog, change: Callable[[Any, Any, bytes], None]) -> list[str]:
     store = log.log.store
     log.log.sequencer.stop()

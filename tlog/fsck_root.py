@@ -2,8 +2,9 @@
 
 1. Leaf 0 is the body of the root log's own empty checkpoint, every other leaf a head of a stream of this log.
 2. Per origin, sizes strictly increase.
-3. The leaves give the committed root.
+3. The leaves give the committed root, and every full tile holds their hashes at every level.
 4. Every published note verifies under the log's key and names the root of its size.
+5. Every stream that has a head is one that the store names: none was dropped.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from collections.abc import Iterator
 
 from tlog.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from tlog.core.hashes import EMPTY_ROOT, Hash
+from tlog.core.ids import stream_origin
 from tlog.core.merkle import Frontier
 from tlog.core.note import Verifier, parse_vkey
 from tlog.errors import TlogError
 from tlog.fsck import MAX_FAILURES, Failure, Progress
+from tlog.fsck_tree import Tree
 from tlog.reader import Reader
 from tlog.store import layout
 
@@ -47,7 +50,10 @@ class _Judge:
         self._origin = reader.source.origin
         self._store = reader.source.store
         self._verifier = verifier
+        self._rows = reader.source.rows
         self._frontier = Frontier()
+        self._tree = Tree(self._store, layout.ROOT_LOG)
+        self._bundle: list[Hash] = []
         self._sizes: dict[str, int] = {}
         self._notes = _published(reader)
         self._note = next(self._notes, None)
@@ -57,8 +63,14 @@ class _Judge:
             self.failures.append(Failure(sequence, check, detail))
 
     def leaf(self, index: int, body: bytes) -> None:
-        """Steps 1, 2 and 4."""
-        self._frontier.append(hashlib.sha256(b"\x00" + body).digest())
+        """Steps 1, 2 and 4, and the tiles of 3."""
+        digest = hashlib.sha256(b"\x00" + body).digest()
+        self._frontier.append(digest)
+        self._bundle.append(digest)
+        if len(self._bundle) == _BUNDLE:
+            for wrong in self._tree.grow(self._bundle):
+                self._fail(index - _BUNDLE + 1 + wrong.offset, "tile", wrong.detail)
+            self._bundle = []
         try:
             self._head(index, parse_checkpoint(body))
         except TlogError:
@@ -88,7 +100,10 @@ class _Judge:
             self._fail(size - 1, "note", "a published note names another root than the leaves give")
 
     def end(self, root: Hash) -> None:
-        """Step 3; and no note may be of a size that the log does not have."""
+        """Steps 3 and 5; and no note may be of a size that the log does not have."""
+        named = {stream_origin(self._origin, row.label) for row in self._rows.copy().values()}
+        for origin in self._sizes.keys() - named:
+            self._fail(self._frontier.size - 1, "stream", f"the store does not name {origin}")
         if self._frontier.root() != root:
             self._fail(self._frontier.size - 1, "tree", "the leaves do not give the committed root")
         if self._note is not None:

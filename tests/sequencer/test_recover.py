@@ -265,6 +265,69 @@ def test_a_missing_journal_chunk_is_refused(tmp_path: Path) -> None:
         Log(tmp_path / "log")
 
 
+def changed_row(log: TestLog, database: str, key: bytes, value: bytes | None) -> None:
+    """Put another value in the place of a row, or take it away."""
+    store = log.log.store
+    with store.env.begin(write=True, db=store.db[database]) as txn:
+        assert txn.delete(key) if value is None else txn.put(key, value)
+
+
+@pytest.mark.parametrize(
+    ("database", "key"),
+    [("meta", b"log"), ("meta", b"commit"), ("streams", layout.u32(2)), ("states", layout.u32(0))],
+)
+@pytest.mark.parametrize("value", [b"", b"\x00", b"\x99\x01", b"\xff" * 90])
+def test_a_row_that_is_none_is_refused(
+    tmp_path: Path, database: str, key: bytes, value: bytes
+) -> None:
+    """It is the store that is at fault, and start-up says so."""
+    written(tmp_path / "log")
+    with TestLog(tmp_path / "log", start=False) as log:
+        changed_row(log, database, key, value)
+    with pytest.raises(CorruptStore, match="cannot be read"):
+        Log(tmp_path / "log")
+
+
+@pytest.mark.parametrize(
+    ("swept", "number"), [(False, 1), (False, 2), (False, 3), (True, 1), (True, 2)]
+)
+def test_a_stream_that_is_no_longer_named_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swept: bool, number: int
+) -> None:
+    """Its id would be opened again, as another stream. (The last one after a sweep: see `test_fsck_root`.)"""
+    monkeypatch.setattr(commit_module, "SWEEP_EVERY", 1 if swept else 256)
+    written(tmp_path / "log")
+    with TestLog(tmp_path / "log") as log:
+        log.append([log.prepare(stream_id="acme:prod:another")])
+    with TestLog(tmp_path / "log", start=False) as log:
+        changed_row(log, "streams", layout.u32(number), None)
+    with pytest.raises(CorruptStore, match=r"names one twice|does not name"):
+        Log(tmp_path / "log")
+
+
+def test_a_stream_without_its_state_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would seem to be empty: the next event would be its leaf 0, under a signed head that does not grow."""
+    monkeypatch.setattr(commit_module, "SWEEP_EVERY", 1)
+    written(tmp_path / "log")
+    with TestLog(tmp_path / "log", start=False) as log:
+        changed_row(log, "states", layout.u32(2), None)
+    with pytest.raises(CorruptStore, match="state of stream 2 is missing"):
+        Log(tmp_path / "log")
+
+
+def test_a_stream_that_is_named_twice_is_refused(tmp_path: Path) -> None:
+    """One of the two names hides another stream."""
+    written(tmp_path / "log")
+    with TestLog(tmp_path / "log", start=False) as log:
+        with log.log.store.read() as txn:
+            row = bytes(txn.get(layout.u32(2), db=log.log.store.db["streams"]))
+        changed_row(log, "streams", layout.u32(1), row)
+    with pytest.raises(CorruptStore, match="names one twice"):
+        Log(tmp_path / "log")
+
+
 def test_sweeps_bound_the_replay(tmp_path: Path) -> None:
     """After many commits only those since the last sweep are replayed."""
     written(tmp_path / "log", 600)

@@ -68,6 +68,7 @@ def open_log(store: LogStore, guard: Guard, origin: str, vkey: str) -> tuple[Sta
         raise CorruptStore("the store has no commit: its creation was cut off")
     states = States(store)
     bodies = replay(store, states, origin, row)
+    states.demand_all()
     _check_guard(guard, row, bodies, Checkpoint(origin, row.root_size, row.root_hash))
     return states, row
 
@@ -110,6 +111,8 @@ def _append_commit(
     heads = []
     touched: list[int] = []
     for position, record in records:
+        if record.stream not in states.rows:
+            raise CorruptStore(f"the store does not name stream {record.stream} of its journal")
         draft.replay(record, position)
         if record.kind == layout.HEAD:
             heads.append(record)

@@ -20,12 +20,13 @@ from tlog.errors import CorruptStore
 from tlog.sequencer.producers import ProducerState, find_in_pages, find_run, producer_key
 from tlog.sequencer.streams import StreamState, StreamView, load_edge
 from tlog.store import layout
+from tlog.store.decoding import row_decoder
 from tlog.store.environment import LogStore
 from tlog.store.layout import ProducerRow, StateRow, StreamRow
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_state = msgspec.msgpack.Decoder(StateRow).decode
-_decode_producer = msgspec.msgpack.Decoder(ProducerRow).decode
+_decode_state = row_decoder(StateRow)
+_decode_producer = row_decoder(ProducerRow)
 
 # What stays in memory after a sweep: at most so many streams, and about so many bytes of them. A stream takes 1 KiB, and
 # 225 bytes for each leaf after its last full tile.
@@ -41,12 +42,15 @@ class States:
     """All streams: names for all of them, edges for those in use."""
 
     def __init__(self, store: LogStore) -> None:
+        """Raises: CorruptStore when the numbers of the streams have a gap, or two have one id."""
         self._store = store
         self.rows: dict[int, StreamRow] = {}
         self.numbers: dict[str, int] = {}
         self.tenant_streams: Counter[str] = Counter()
         for number, row in store.streams():
             self.add_row(number, row)
+        if list(self.rows) != list(range(len(self.rows))) or len(self.numbers) != len(self.rows):
+            raise CorruptStore("the store lacks a stream, or names one twice")
         self._hot: dict[int, StreamState] = {}
         self._dirty: set[int] = set()
         self._producers: dict[tuple[int, str], ProducerState] = {}
@@ -64,6 +68,17 @@ class States:
         self.rows[number] = row
         self.numbers[row.stream_id] = number
         self.tenant_streams[row.stream_id.partition(":")[0]] += 1
+
+    def demand_all(self) -> None:
+        """After the replay every stream has a row or is in memory. Else it would seem empty, and begin again under its name.
+
+        Raises: CorruptStore.
+        """
+        with self._store.read() as txn:
+            keys = txn.cursor(db=self._store.db["states"]).iternext(keys=True, values=False)
+            stored = {int.from_bytes(key, "big") for key in keys}
+        for number in self.rows.keys() - stored - self._hot.keys():
+            raise CorruptStore(f"the state of stream {number} is missing")
 
     @property
     def dirty(self) -> int:

@@ -20,6 +20,7 @@ import msgspec
 
 from tlog.errors import CorruptStore, InvalidInput, Refused
 from tlog.store import layout
+from tlog.store.decoding import row_decoder
 from tlog.store.layout import CommitRow, LogRow, StreamRow
 
 MAP_SIZE = 1 << 40  # sparse: address space, not disk
@@ -31,9 +32,9 @@ DAMAGED = (
 )
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_log = msgspec.msgpack.Decoder(LogRow).decode
-_decode_commit = msgspec.msgpack.Decoder(CommitRow).decode
-_decode_stream = msgspec.msgpack.Decoder(StreamRow).decode
+_decode_log = row_decoder(LogRow)
+_decode_commit = row_decoder(CommitRow)
+_decode_stream = row_decoder(StreamRow)
 
 
 class LogStore:
