@@ -106,6 +106,21 @@ async def test_a_slow_log_keeps_nobody_waiting(
         assert 1 <= len(world.kinds()) <= 4
 
 
+async def test_a_slow_log_that_shows_less_keeps_nobody_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it showed before is looked for in bounded time as well."""
+    monkeypatch.setattr(judge, "LONGEST_LOOK", 0.1)
+    await world.hear(world.one.note().note)
+    async with silence(world):
+        log = world.store.log("log.example.com")
+        assert log is not None
+        began = time.monotonic()
+        await world.watch.look_back(log, world.one.note("", 6).note)
+        assert time.monotonic() - began < 1
+        assert world.kinds() == []
+
+
 @asynccontextmanager
 async def silence(world: World) -> AsyncIterator[None]:
     """The log's address is one that accepts connections, and says nothing."""
