@@ -76,9 +76,13 @@ class Store:
                 max_readers=256,
                 mode=0o600,
                 create=create,
-                subdir=True,
                 readahead=False,
             )
+        except lmdb.Error as error:
+            self._unlock()
+            if isinstance(error, lmdb.InvalidError):
+                raise CorruptStore(str(error)) from error
+            raise InvalidInput("no-access", f"{error}: every command writes there") from error
         except BaseException:
             self._unlock()
             raise
