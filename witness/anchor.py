@@ -6,7 +6,7 @@ and time; its key has the identity of the timestamp and not the hash of the toke
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from struct import Struct as Packer
@@ -75,7 +75,7 @@ class AnchorStore:
 
     def put(self, row: AnchorRow) -> None:
         """Keep an anchor, durably, in the queue until it is delivered or `drop`ped from there."""
-        key = _key(row)
+        key = key_of(row)
         with self._store.write() as txn:
             self._store.put(txn, "anchors", key, row)
             queue = self._store.db["anchor_queue"]
@@ -91,25 +91,31 @@ class AnchorStore:
     def drop(self, row: AnchorRow) -> None:
         """Offer it no more."""
         with self._store.write() as txn:
-            txn.delete(_key(row), db=self._store.db["anchor_queue"])
+            txn.delete(key_of(row), db=self._store.db["anchor_queue"])
 
     def all(self) -> list[AnchorRow]:
         """Every anchor, by log and time."""
         return self._store.all("anchors", AnchorRow)
 
-    def queued(self, origin: str, most: int = 100) -> list[AnchorRow]:
-        """The oldest of a log that it has not taken yet."""
+    def queued(
+        self, origin: str, most: int = 100, *, refused: Container[bytes] = ()
+    ) -> list[AnchorRow]:
+        """The oldest of a log that it has not taken yet; after all others those whose `key_of` is in `refused`."""
         prefix = origin_key(origin)
+        keys: list[bytes] = []
         found: list[AnchorRow] = []
         with self._store.read() as txn:
             cursor = txn.cursor(db=self._store.db["anchor_queue"])
             more = cursor.set_range(prefix)
-            while more and bytes(cursor.key()).startswith(prefix) and len(found) < most:
-                row = self._store.get(txn, "anchors", bytes(cursor.key()), AnchorRow)
+            while more and bytes(cursor.key()).startswith(prefix):
+                keys.append(bytes(cursor.key()))
+                more = cursor.next()
+            keys.sort(key=lambda key: key in refused)
+            for key in keys[:most]:
+                row = self._store.get(txn, "anchors", key, AnchorRow)
                 if row is None:
                     raise CorruptStore("an anchor that waits for delivery is missing")
                 found.append(row)
-                more = cursor.next()
         return found
 
     def newest(self, origin: str, tsa: str) -> Newest | None:
@@ -161,7 +167,8 @@ class AnchorStore:
             found = cursor.prev()
 
 
-def _key(row: AnchorRow) -> bytes:
+def key_of(row: AnchorRow) -> bytes:
+    """Where it lies: all of a log together, by time."""
     return _KEY.pack(origin_key(row.origin), row.gen_ms, row.identity[:16])
 
 

@@ -20,7 +20,7 @@ import orjson
 from tlog.core.timestamp import Roots, accept, build_request
 from tlog.core.wire import b64encode
 from tlog.errors import InvalidInput, TlogError, VerificationError
-from witness.anchor import DAY, AnchorRow, AnchorStore, Due, load_roots
+from witness.anchor import DAY, AnchorRow, AnchorStore, Due, key_of, load_roots
 from witness.config import Config
 from witness.offload import off_loop
 from witness.rows import LogRow
@@ -77,6 +77,7 @@ class Anchorer:
         self._first_wait = first_wait
         self._client = TsaClient(settings.tsa_timeout)
         self._later: dict[tuple[str, str], Retry] = {}
+        self._refused: set[bytes] = set()
 
     async def run(self) -> None:
         """Anchor and deliver until cancelled."""
@@ -157,13 +158,15 @@ class Anchorer:
         )  # fmt: skip
 
     async def _deliver(self, log: LogRow) -> str:
-        """Hand a log what it has not taken yet, oldest first; "" or what went wrong."""
+        """Hand a log what it has not taken yet, oldest first, what it refused before last; "" or what went wrong."""
         if not self._may("", log):
             return ""
-        for row in await off_loop(self.anchors.queued, log.origin):
+        failed = ""
+        for row in await off_loop(self.anchors.queued, log.origin, refused=self._refused):
             if row.gen_ms < self._now_ms() - _OFFERED_MS:
                 logger.warning("%s is offered its anchor of %s no more", log.origin, row.gen_time)
                 await off_loop(self.anchors.drop, row)
+                self._refused.discard(key_of(row))
                 continue
             try:
                 await self._client.send(
@@ -174,13 +177,20 @@ class Anchorer:
                     headers={"Content-Type": "application/json"},
                 )
             except TlogError as error:
-                text = f"{log.origin} did not take an anchor: {error.detail}"
-                self._failed("", log, text)
-                return text
+                failed = f"{log.origin} did not take an anchor: {error.detail}"
+                if error.kind != "unprocessable":
+                    break
+                # It does not believe this one. Another, of another authority perhaps, it may.
+                self._refused.add(key_of(row))
+                continue
             taken = msgspec.structs.replace(row, delivered=self._now_ms())
             await off_loop(self.anchors.put, taken)
-        self._later.pop(("", log.origin), None)
-        return ""
+            self._refused.discard(key_of(row))
+        if failed:
+            self._failed("", log, failed)
+        else:
+            self._later.pop(("", log.origin), None)
+        return failed
 
     def _may(self, tsa: str, log: LogRow) -> bool:
         later = self._later.get((tsa, log.origin))

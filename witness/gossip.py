@@ -23,6 +23,8 @@ from witness.watch import Watch
 logger = logging.getLogger(__name__)
 
 _PARALLEL = 16
+#: Seconds after which a peer is asked for no further document in this round.
+_LONGEST_ASK = 5.0
 
 
 class Gossip:
@@ -37,6 +39,8 @@ class Gossip:
         self.unread = 0
         self._interval = interval
         self._told: dict[str, set[str]] = {url: set() for url in peers.urls}
+        #: Of each peer: ids that came to nothing, and the round in which they were asked for last.
+        self._asked: dict[str, dict[str, int]] = {}
 
     async def close(self) -> None:
         """Close all connections."""
@@ -105,12 +109,20 @@ class Gossip:
         """What a peer has."""
         message = await self.peers.pull(url)
         await self.watch.take(message.notes, url)
+        self._told[url] |= set(message.evidence)
         known = {row.id for row in await off_loop(self.watch.evidence.all)}
         unknown = [one for one in message.evidence if one not in known]
+        # It may follow logs that are unknown here. What was of no use before, or slow, keeps nothing else waiting.
+        before = self._asked.get(url, {})
+        unknown.sort(key=lambda one: before.get(one, -1))
+        asked = self._asked[url] = {one: before[one] for one in unknown if one in before}
+        until = time.monotonic() + _LONGEST_ASK
         for identifier in unknown[:MAX_FORKS]:
+            if time.monotonic() >= until:
+                break  # nobody else's fork shall wait for this peer
+            asked[identifier] = self.rounds
             document = await self.peers.document(url, identifier)
             await self.watch.take_forks([document], url)
-        self._told[url] |= set(message.evidence)
 
     async def _tell(self, *, only_forks: bool = False) -> None:
         """Send every peer what it is not known to have."""

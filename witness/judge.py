@@ -45,7 +45,15 @@ class Judge:
         try:
             return await asyncio.wait_for(self._judge(signed), LONGEST_LOOK)
         except asyncio.TimeoutError:
-            return Compared(Answer.UNREACHABLE, detail="its tiles did not come in time"), None
+            return _late(), None
+
+    async def alone(self, signed: Signed) -> Compared:
+        """Whether the log serves the tiles that a head implies, as they are now, in the same bounded time."""
+        self._comparer.forget(signed)
+        try:
+            return await asyncio.wait_for(self._comparer.alone(signed), LONGEST_LOOK)
+        except asyncio.TimeoutError:
+            return _late()
 
     async def _judge(self, signed: Signed) -> tuple[Compared, Signed | None]:
         row = await off_loop(self._notes.newest, signed.head.origin)
@@ -55,3 +63,7 @@ class Judge:
         if not signed.log.url:
             return Compared(Answer.CONSISTENT), None
         return await self._comparer.alone(signed), None
+
+
+def _late() -> Compared:
+    return Compared(Answer.UNREACHABLE, detail="its tiles did not come in time")

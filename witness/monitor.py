@@ -29,6 +29,7 @@ from witness.store import Store
 from witness.version import VERSION
 from witness.watch import Watch
 
+WRITER_FAILED = 70
 #: Refused checkpoints that are looked at at once.
 _MOST_OVERHEARD = 64
 
@@ -110,17 +111,22 @@ def make_app(gossip: Gossip, rate: float) -> web.Application:
 
 
 def monitor(directory: Path, host: str, port: int) -> int:
-    """Serve until SIGTERM or SIGINT; the exit code."""
+    """Serve until SIGTERM or SIGINT; the exit code. 70: a write failed, after which nothing more would be kept."""
     return asyncio.run(_monitor(directory, host, port))
 
 
 async def _monitor(directory: Path, host: str, port: int) -> int:
-    stop = asyncio.Event()
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.set)
     settings = config.load(directory, os.environ)
     output.configure(settings.log_format)
     store = Store.open(directory / STORE, exclusive=True)
+
+    def failed(error: BaseException) -> None:
+        loop.call_soon_threadsafe(stop.set)
+
+    store.fatal = failed
     gossip = make_gossip(store, settings)
     runner = web.AppRunner(
         make_app(gossip, settings.gossip_rate),
@@ -141,4 +147,4 @@ async def _monitor(directory: Path, host: str, port: int) -> int:
     await runner.cleanup()
     await gossip.close()
     store.close()
-    return 0
+    return 0 if store.failed is None else WRITER_FAILED

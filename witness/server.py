@@ -15,12 +15,11 @@ from witness.api.app import make_runner
 from witness.audit.reports import make_crew
 from witness.lookout import Lookout
 from witness.metrics import Metrics
-from witness.monitor import make_gossip, overhear, start
+from witness.monitor import WRITER_FAILED, make_gossip, overhear, start
 from witness.service import Service
 from witness.witness import Witness
 from witness.writer import Writer
 
-WRITER_FAILED = 70
 END_SECONDS = 5.0
 
 

@@ -77,13 +77,15 @@ class Store:
                 max_readers=256,
                 mode=0o600,
                 create=create,
-                subdir=True,
                 readahead=False,
             )
         except BaseException as error:
             self._unlock()
             if isinstance(error, _NO_STORE):
                 raise CorruptStore(f"{path} is damaged: {error}") from error
+            if isinstance(error, lmdb.ReadonlyError):
+                # LMDB's name for EACCES. Readers write too, into the table that keeps what they read.
+                raise InvalidInput("no-rights", f"{error}: {path} must be writable") from error
             raise
         self.db: dict[str, Any] = {}
 

@@ -86,7 +86,10 @@ class TsaClient:
         data: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> tuple[bytes, str]:
-        """Body and media type of a 2xx answer. Raises: Unavailable, InvalidInput (bad-answer), naming the address."""
+        """Body and media type of a 2xx answer.
+
+        Raises, naming the address: Unavailable, InvalidInput (bad-answer; unprocessable: 422, what was sent is at fault).
+        """
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=self._timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
@@ -105,7 +108,8 @@ class TsaClient:
             raise Unavailable("no-answer", f"{url} answered {answer.status}", 60.0)
         if not 200 <= answer.status < 300 or "Content-Encoding" in answer.headers:
             reason = body[:200].decode("ascii", "replace") if answer.status >= 400 else ""
-            raise InvalidInput("bad-answer", f"{url} answered {answer.status} {reason}".rstrip())
+            kind = "unprocessable" if answer.status == 422 else "bad-answer"
+            raise InvalidInput(kind, f"{url} answered {answer.status} {reason}".rstrip())
         if len(body) > most:
             raise InvalidInput("bad-answer", f"{url} answered more than {most} bytes")
         return body, answer.content_type

@@ -112,11 +112,10 @@ class Watch:
         if shown is None or row is None or shown.head.size >= row.size:
             return
         known = Signed.of(log, row)
-        self.comparer.forget(known)
-        compared = await self.comparer.alone(known)
+        compared = await self._judge.alone(known)
         if compared.answer is Answer.WITHHELD and known.place not in self._withheld:
             await asyncio.sleep(self._second_look)
-            compared = await self.comparer.alone(known)
+            compared = await self._judge.alone(known)
         if compared.answer is Answer.WITHHELD:
             await self._withhold(Waiting(known, log.url, 0.0), shown, compared.detail)
 

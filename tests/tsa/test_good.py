@@ -158,6 +158,26 @@ def test_a_chain_in_parts(liar: Liar) -> None:
             verify_timestamp(alone, liar.request, NOTE, roots=roots, chain=chain)
 
 
+def test_two_roots_of_one_name(liar: Liar) -> None:
+    """Of an authority that has a new key, or of two that were set up alike: each is believed, in whatever order."""
+    other = certify("Lab Root", ca=True)
+    signer = certify("Lab TSA", other)
+    renewed = certify("Lab Root", ca=True, key=other.key, start=NOW - 9 * DAY)
+    expired = certify("Lab Root", ca=True, key=other.key, end=NOW - 9 * DAY)
+    mine = (reply(liar.request, liar.wish), liar.root.certificate)
+    others = reply(liar.request, liar.wish, signer=signer)
+    certificates = [liar.root.certificate, other.certificate]
+    for roots in (certificates, certificates[::-1]):
+        for answer, root in (mine, (others, other.certificate)):
+            stamp = verify_timestamp(answer, liar.request, NOTE, roots=roots)
+            assert stamp.chain[-1] == root.public_bytes(Encoding.DER)
+    same_key = [one.certificate for one in (renewed, expired)]
+    for roots in (same_key, same_key[::-1]):
+        verify_timestamp(others, liar.request, NOTE, roots=roots)
+    with pytest.raises(VerificationError):
+        verify_timestamp(others, liar.request, NOTE, roots=liar.roots)
+
+
 def test_years_later(liar: Liar) -> None:
     """Verified at genTime: that all certificates are expired since changes nothing; that they were, does."""
     root = certify("Old Root", ca=True, start=NOW - 9000 * DAY, end=NOW - 5000 * DAY)

@@ -31,7 +31,7 @@ from tlog.core.timestamp import Roots, parse_roots
 from tlog.core.wire import b64decode
 from tlog.errors import InvalidInput, VerificationError
 from witness import config
-from witness.anchor import AnchorRow, AnchorStore, Newest, _is_due, day_of, verify_row
+from witness.anchor import AnchorRow, AnchorStore, Newest, _is_due, day_of, key_of, verify_row
 from witness.anchorer import Anchorer
 from witness.cli import main
 from witness.cosigner import Cosigned
@@ -358,6 +358,37 @@ async def test_a_log_that_does_not_take_it(lied: tuple[Lab, Liar]) -> None:
         assert await anchorer.round() == []
         assert anchorer.anchors.queued(row.origin) == []
         assert anchorer.anchors.all() == [row]
+
+
+async def test_a_log_that_believes_another_authority_only(lied: tuple[Lab, Liar]) -> None:
+    """What it refuses keeps nothing else from it, however much that is; and it is offered again."""
+    lab, _ = lied
+    mine, others = lab.table(), [Liar(), Liar()]
+    async with contextlib.AsyncExitStack() as stack:
+        tables = []
+        for number, other in enumerate(others):
+            roots = lab.directory / f"other{number}.pem"
+            roots.write_bytes(other.root.pem)
+            url = await stack.enter_async_context(listening(other.answer))
+            tables.append({"name": f"other{number}", "url": url + "/", "roots": str(roots)})
+        lab.tables(*tables, tsa_timeout=5.0)
+        async with anchoring(lab, first_wait=0.0) as anchorer:
+            (said,) = await anchorer.round()
+            assert "422" in said
+        lab.tables(mine, tsa_timeout=5.0)
+        async with anchoring(lab, first_wait=0.0) as anchorer:
+            assert len(await anchorer.round()) == 1
+            rows = anchorer.anchors.all()
+            assert {row.tsa for row in rows if row.delivered} == {"lab"}
+            left = [row for row in rows if not row.delivered]
+            assert len(left) == 2
+            assert anchorer.anchors.queued(left[0].origin) == left
+            again = anchorer.anchors.queued(left[0].origin, 1, refused={key_of(left[0])})
+            assert again == left[1:]
+            for other in others:
+                lab.site.log.anchors._roots += parse_roots(other.root.pem)
+            assert await anchorer.round() == []
+            assert anchorer.anchors.queued(left[0].origin) == []
 
 
 async def test_the_task_runs_until_it_is_cancelled(lied: tuple[Lab, Liar]) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import lmdb
 import pytest
 from aiohttp import web
 
@@ -26,11 +27,12 @@ from tests.evil import EvilLog, add, grown
 from tests.witness.ring import Member, ring, until
 from tlog.core.fork import verify_fork
 from tlog.errors import InvalidInput, Unavailable
-from witness import peers
+from witness import monitor, peers
 from witness.alarms import Alarms
 from witness.api.gossip import RATE, Bucket
 from witness.cli import main
 from witness.peers import Message, Peers
+from witness.store import Store
 
 
 def split() -> tuple[History, History]:
@@ -267,6 +269,27 @@ async def test_a_decision_is_shown_to_everybody(tmp_path: Path) -> None:
         (shown,) = await member.evidence()
         assert shown["decision"] == "ticket 7" and shown["resolved"]
         assert json.loads((await member.call("GET", "/gossip")).body)["evidence"] == []
+
+
+async def test_a_monitor_that_cannot_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends: one that says that it is well, and keeps nothing more, is worse than none."""
+    directory = tmp_path / "monitor"
+    monitor.init_monitor(directory, "monitor.example.org/m1")
+    opened: list[Store] = []
+    whole = Store.open
+
+    def opening(path: Path, *, exclusive: bool = False) -> Store:
+        opened.append(whole(path, exclusive=exclusive))
+        return opened[0]
+
+    monkeypatch.setattr(monitor.Store, "open", opening)
+    task = asyncio.create_task(monitor._monitor(directory, "127.0.0.1", 0))
+    await until(lambda: bool(opened))
+    await asyncio.sleep(0.1)
+    store = opened[0]
+    with pytest.raises(lmdb.Error), store.write() as txn:
+        txn.commit()  # so that the one at the end fails
+    assert await asyncio.wait_for(task, 20) == monitor.WRITER_FAILED
 
 
 @pytest.mark.e2e

@@ -8,13 +8,16 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from hashlib import sha256
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from tests.evil import STREAM
 from tests.witness.test_watch import World, branch, world
 from tlog.core.checkpoint import Checkpoint
+from tlog.core.fork import Statement, find_fork
 from tlog.core.note import sign_note
 from tlog.errors import Refused
 from witness import evidence, judge
@@ -104,6 +107,104 @@ async def test_a_slow_log_keeps_nobody_waiting(
         assert len(world.watch.waiting()) == 10
         # Those that were asked for too long are told of; the others had no chance yet.
         assert 1 <= len(world.kinds()) <= 4
+
+
+async def test_a_slow_log_that_shows_less_keeps_nobody_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it showed before is looked for in bounded time as well."""
+    monkeypatch.setattr(judge, "LONGEST_LOOK", 0.1)
+    await world.hear(world.one.note().note)
+    async with silence(world):
+        log = world.store.log("log.example.com")
+        assert log is not None
+        began = time.monotonic()
+        await world.watch.look_back(log, world.one.note("", 6).note)
+        assert time.monotonic() - began < 1
+        assert world.kinds() == []
+
+
+class Crowd:
+    """A peer with many fork proofs, of which only the last is about a log that is known here."""
+
+    def __init__(self, document: bytes, useless: int) -> None:
+        self.documents = {sha256(b"%d" % one).hexdigest(): b"{}" for one in range(useless)}
+        self.documents[sha256(document).hexdigest()] = document
+        self.asked: list[str] = []
+        self.seconds = 0.0
+        self.lacks = ""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Gossip and evidence."""
+        if request.path == "/gossip":
+            return web.json_response({"version": 1, "evidence": list(self.documents)})
+        self.asked.append(request.path.rpartition("/")[2])
+        await asyncio.sleep(self.seconds)
+        if self.asked[-1] == self.lacks:
+            raise web.HTTPNotFound
+        return web.Response(body=self.documents[self.asked[-1]])
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[str]:
+        """On a free port: its address."""
+        app = web.Application()
+        app.router.add_route("*", "/{path:.+}", self.answer)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()
+
+
+def crowd(world: World, useless: int) -> Crowd:
+    """Its last document is a fork proof of the log."""
+    other = branch(world.one, 4, 10).note().note
+    document = find_fork(Statement(world.one.note().note), Statement(other), world.one.verifier, [])
+    assert document is not None
+    return Crowd(document, useless)
+
+
+async def test_a_peer_that_knows_of_many_lies(world: World) -> None:
+    """Most are of logs that are unknown here; the one of ours is found all the same."""
+    peer = crowd(world, 40)
+    async with peer.served() as url:
+        gossip = Gossip(world.watch, Peers([url], 2.0))
+        for _ in range(3):
+            await gossip.round()
+        await gossip.peers.close()
+    assert world.frozen()
+    assert len(peer.asked) == 3 * 16
+    assert len(set(peer.asked)) == 41
+
+
+async def test_a_slow_peer_keeps_nobody_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round does not wait for all that it has, and the next one goes on with the rest."""
+    monkeypatch.setattr("witness.gossip._LONGEST_ASK", 0.1)
+    peer = crowd(world, 2)
+    peer.seconds = 0.15
+    async with peer.served() as url:
+        gossip = Gossip(world.watch, Peers([url], 2.0))
+        for number in range(1, 4):
+            await gossip.round()
+            assert len(peer.asked) == number
+        await gossip.peers.close()
+    assert world.frozen()
+
+
+async def test_a_peer_that_lacks_what_it_lists(world: World) -> None:
+    """One document that cannot be had does not hide the others for ever."""
+    peer = crowd(world, 1)
+    peer.lacks = next(iter(peer.documents))
+    async with peer.served() as url:
+        gossip = Gossip(world.watch, Peers([url], 2.0))
+        for frozen in (False, True):
+            await gossip.round()
+            assert (gossip.unread, world.frozen()) == (1, frozen)
+        await gossip.peers.close()
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import stat
 import sys
 from pathlib import Path
 
+import lmdb
 import pytest
 
 from tests.witness.harness import (
@@ -26,6 +27,7 @@ from tlog.core.cosignature import CosignatureSigner
 from tlog.core.note import Signer
 from tlog.errors import InvalidInput, Refused, TlogError
 from witness import config
+from witness.cli import main
 from witness.keys import load_keys
 from witness.logbook import Entry, add_logs, entry, listing, parse_list
 from witness.output import JsonLines, TextLines
@@ -242,6 +244,21 @@ def test_stores_that_are_wrong(directory: Path, what: str) -> None:
     for _ in range(2):
         with pytest.raises(TlogError, match=message):
             opened(directory)
+
+
+def test_a_store_of_somebody_else(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who may not write there is told so: it is no fault of the program. (The tests may run as root, who may.)"""
+
+    def denied(path: str, **_: object) -> None:
+        raise lmdb.ReadonlyError(f"{path}: Permission denied")
+
+    monkeypatch.setattr(lmdb, "open", denied)
+    assert main(["evidence", "list", str(directory)]) == 2
+    assert "store: Permission denied" in capsys.readouterr().err
+    with pytest.raises(InvalidInput):
+        opened(directory)
 
 
 def test_a_store_under_another_name(directory: Path) -> None:

@@ -30,6 +30,7 @@ from tlog.core.timestamp_chain import (
     other_names,
     parse_roots,
     path_of,
+    without_namesakes,
 )
 from tlog.core.timestamp_token import MAX_REPLY, TST_INFO, Token, TokenInfo, normalise, parse_reply
 from tlog.errors import TlogError, VerificationError
@@ -197,8 +198,8 @@ def verify_timestamp(
         _check_signed(token)  # 4
         certificates = [x509.load_der_x509_certificate(one) for one in token.certificates]
         signer = find_signer(token, certificates)  # 5
-        _verify_signature(whole, info, signer, roots)  # 6
         path = path_of(signer, certificates, roots)
+        _verify_signature(whole, info, signer, without_namesakes(roots, path))  # 6
         check_not_revoked(path, crls, info.gen_ms)  # 7
         return _timestamp(info, signer, path)
 

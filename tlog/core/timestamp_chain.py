@@ -14,7 +14,7 @@ from itertools import pairwise
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tlog.core import der
@@ -137,6 +137,21 @@ def path_of(
         pool = [one for one in pool if one not in above]
         paths += [[*path, one] for one in above]
     raise VerificationError
+
+
+def without_namesakes(roots: Roots, path: Sequence[x509.Certificate]) -> Roots:
+    """The roots but those that have the name of a certificate of `path` and another key.
+
+    Without key identifiers in certificates, OpenSSL takes any one of that name for the issuer, and looks no further.
+    """
+    names = {one.subject for one in path}
+    keys = {(one.subject, _key(one)) for one in path}
+    return [one for one in roots if one.subject not in names or (one.subject, _key(one)) in keys]
+
+
+def _key(certificate: x509.Certificate) -> bytes:
+    key = certificate.public_key()
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

@@ -129,6 +129,9 @@ def monitor(directory: Path, name: str | None, listen: str) -> int:
     With --init it makes DIR and ends. Logs are added by `witness add-log`, peers in DIR/witness.toml.
 
     \b
+    Exit code 70: a write failed, as on a full disk, and the process ended at once.
+
+    \b
     Examples:
       witness monitor ./monitor --init monitor.example.org/m1
       witness add-log ./monitor --url https://log.example.com --vkey VKEY
