@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 
 from tlog.core.fork import MAX_DOCUMENT
 from tlog.errors import TlogError
@@ -21,6 +22,9 @@ from witness.rows import LatestRow, LogRow
 from witness.watch import Watch
 
 logger = logging.getLogger(__name__)
+
+# Called when it is its turn: what is cancelled before that has not begun.
+Step = Callable[[], Awaitable[None]]
 
 _PARALLEL = 16
 #: Seconds after which a peer is asked for no further document in this round.
@@ -88,12 +92,12 @@ class Gossip:
         logs = await off_loop(store.all, "logs", LogRow)
         gate = asyncio.Semaphore(_PARALLEL)
 
-        async def gated(step: Awaitable[None], name: str) -> bool:
+        async def gated(step: Step, name: str) -> bool:
             async with gate:
                 return await _tried(step, name)
 
-        steps = [gated(self._look(log), log.url) for log in logs if log.url]
-        steps += [gated(self._ask(url), url) for url in self.peers.urls]
+        steps = [gated(partial(self._look, log), log.url) for log in logs if log.url]
+        steps += [gated(partial(self._ask, url), url) for url in self.peers.urls]
         self.unread = (await asyncio.gather(*steps)).count(False)
         await self.watch.settle(again=True)
         await self._tell()
@@ -137,7 +141,7 @@ class Gossip:
                 if not ids:
                     return
 
-        await asyncio.gather(*[_tried(one(url), url) for url in self.peers.urls])
+        await asyncio.gather(*[_tried(partial(one, url), url) for url in self.peers.urls])
 
     def message(self) -> Message:
         """What a peer is told that asks: notes, and the ids of fork proofs."""
@@ -162,10 +166,10 @@ class Gossip:
         return [(row.id, row.document) for row in rows if row.kind == FORK and not row.resolved]
 
 
-async def _tried(step: Awaitable[None], name: str) -> bool:
+async def _tried(step: Step, name: str) -> bool:
     """Whether the step could be done; what hindered it is logged."""
     try:
-        await step
+        await step()
     except TlogError as error:
         logger.warning("cannot gossip with %s: %s", name, error.detail)
         return False

@@ -1,4 +1,4 @@
-"""Which logs are cosigned, under which keys: only ever added to.
+"""Which logs are cosigned, under which keys: only ever added to. Where they are read is no matter of trust, and may change.
 
 Sources: https://c2sp.org/tlog-witness, "configured with a list of supported log public keys"; the list format is `logs/v0` of
 https://witness-network.org/log-list-format. In scope: one log, a list of them, beside a running server. Out of scope:
@@ -95,13 +95,22 @@ def _listed(number: int, group: dict[str, str]) -> Entry:
         raise InvalidInput("malformed", f"the log before line {number}: {error.detail}") from error
 
 
-def add_logs(store: Store, entries: Iterable[Entry], now: int) -> tuple[int, int]:
-    """Add logs, and keys to logs that are known; all of them or, on an error, none. How many of each.
+class Added(NamedTuple):
+    """New logs; new keys of logs that were known; logs that are read elsewhere from now on."""
 
-    Nothing that is there changes, but that a URL is filled in where there was none.
+    logs: int
+    keys: int
+    moved: tuple[str, ...] = ()
+
+
+def add_logs(store: Store, entries: Iterable[Entry], now: int) -> Added:
+    """Add logs, and keys to logs that are known; all of them or, on an error, none.
+
+    Of a log that is known nothing else changes but its URL, where one is given.
     Raises: InvalidInput (ambiguous-key) when two keys of one origin cannot be told apart.
     """
     logs = more = 0
+    moved: list[str] = []
     with store.write() as txn:
         for one in entries:
             key = origin_key(one.origin)
@@ -112,9 +121,11 @@ def add_logs(store: Store, entries: Iterable[Entry], now: int) -> tuple[int, int
                 continue
             grown = _grown(row, one)
             more += len(grown.vkeys) - len(row.vkeys)
+            if row.url and grown.url != row.url:
+                moved.append(row.origin)
             if grown != row:
                 store.put(txn, "logs", key, grown)
-    return logs, more
+    return Added(logs, more, tuple(moved))
 
 
 def _new(store: Store, txn: Any, one: Entry, now: int) -> LogRow:
@@ -126,7 +137,7 @@ def _new(store: Store, txn: Any, one: Entry, now: int) -> LogRow:
 def _grown(row: LogRow, one: Entry) -> LogRow:
     vkeys = row.vkeys if one.vkey in row.vkeys else (*row.vkeys, one.vkey)
     known_keys(parse_vkey(vkey) for vkey in vkeys)
-    return LogRow(row.origin, vkeys, row.url or one.url, row.qpd, row.contact, row.added)
+    return LogRow(row.origin, vkeys, one.url or row.url, row.qpd, row.contact, row.added)
 
 
 class Listed(NamedTuple):

@@ -287,15 +287,21 @@ def test_an_older_store_gets_what_it_lacks(
 
 
 def test_logs_and_keys_are_only_added(directory: Path) -> None:
-    """A second key, a URL where there was none; never another URL, never fewer keys; all of a list or nothing."""
+    """A second key, a URL where there was none, or a new one; never fewer keys; all of a list or nothing."""
     second = WitnessedLog(4, seed=9)
     with beside(directory) as store:
-        assert add_logs(store, [entry(LOG.vkey)], NOW) == (0, 0)
-        assert add_logs(store, [entry(second.vkey, url="https://a.example")], NOW) == (0, 1)
-        assert add_logs(store, [entry(LOG.vkey, url="https://b.example", qpd=5)], NOW) == (0, 0)
+        assert add_logs(store, [entry(LOG.vkey)], NOW) == (0, 0, ())
+        assert add_logs(store, [entry(second.vkey, url="https://a.example")], NOW) == (0, 1, ())
+        again = [entry(LOG.vkey), entry(LOG.vkey, url="https://a.example", qpd=5)]
+        assert add_logs(store, again, NOW) == (0, 0, ())
         row = store.log(ORIGIN)
         assert row is not None
         assert (row.vkeys, row.url, row.qpd) == ((LOG.vkey, second.vkey), "https://a.example", 0)
+        moved = [entry(LOG.vkey, url="https://b.example")]
+        assert add_logs(store, moved, NOW) == (0, 0, (ORIGIN,))
+        assert add_logs(store, [entry(LOG.vkey)], NOW) == (0, 0, ())
+        row = store.log(ORIGIN)
+        assert row is not None and row.url == "https://b.example"
         states = {
             one.log.origin: (one.latest and one.latest.size, one.state) for one in listing(store)
         }
@@ -311,6 +317,15 @@ def test_logs_and_keys_are_only_added(directory: Path) -> None:
         assert store.log("x.example") is None
         with pytest.raises(Refused, match="not frozen"):
             store.unfreeze(ORIGIN)
+
+
+def test_a_log_that_has_moved(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistyped address is put right, and the command says so."""
+    words = ["add-log", str(directory), "--vkey", LOG.vkey, "--url"]
+    assert main([*words, "https://mistyped.example"]) == 0
+    assert "address" not in capsys.readouterr().out
+    assert main([*words, "https://log.example"]) == 0
+    assert f"{ORIGIN} is read at the new address" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

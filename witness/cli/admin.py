@@ -100,7 +100,7 @@ def add_log(
 ) -> None:
     """Cosign another log, or trust another key of one; beside a running server too, which knows it at once.
 
-    Nothing is ever removed or replaced: what is there already stays as it is. A log with a URL is also looked at for
+    Nothing is ever removed, and no key replaced; a log that has moved gets its new URL. A log with a URL is also looked at for
     cosignatures of this witness that its store does not know.
 
     \b
@@ -113,8 +113,14 @@ def add_log(
 
     entries = _entries(url, key, origin, file)
     with beside(directory) as store:
-        logs, keys = add_logs(store, entries, int(time.time()))
-    click.echo(f"{logs} logs added, {keys} keys added to logs that were known, of {len(entries)}")
+        added = add_logs(store, entries, int(time.time()))
+    click.echo(
+        f"{added.logs} logs added, {added.keys} keys added to logs that were known, of {len(entries)}"
+    )
+    for name in added.moved:
+        click.echo(
+            f"{name} is read at the new address; a witness that runs audits it there after its next start"
+        )
 
 
 def _entries(url: str, key: str | None, origin: str | None, file: Path | None) -> list[Entry]:
