@@ -261,6 +261,9 @@ def test_a_wiped_page(call: Call, stopped: Path, part: str, rows: bytes) -> None
 
     assert answer.code == 1, answer.err
     assert "is damaged" in answer.err
+    if part == "log":
+        answer = call("serve", stopped, "--listen", "127.0.0.1:0")
+        assert (answer.code, "is damaged" in answer.err) == (1, True)
 
 
 def test_a_store_that_may_not_be_opened(

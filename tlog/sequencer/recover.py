@@ -61,7 +61,8 @@ def open_log(store: LogStore, guard: Guard, origin: str, vkey: str) -> tuple[Sta
     identity = store.log_row()
     if (identity.origin, identity.vkey) != (origin, vkey):
         raise CorruptStore(
-            f"the store belongs to {identity.vkey}, the configuration and key say {vkey}"
+            f"the store belongs to {identity.origin} with the key {identity.vkey}, "
+            f"the configuration and key say {origin} with {vkey}"
         )
     row = store.commit_row()
     if row is None:
@@ -70,6 +71,7 @@ def open_log(store: LogStore, guard: Guard, origin: str, vkey: str) -> tuple[Sta
     bodies = replay(store, states, origin, row)
     states.demand_all()
     _check_guard(guard, row, bodies, Checkpoint(origin, row.root_size, row.root_hash))
+    store.writing = True
     return states, row
 
 

@@ -42,6 +42,8 @@ class LogStore:
 
     def __init__(self, path: Path, *, readonly: bool, create: bool = False) -> None:
         self.path = path
+        #: Whether the log goes on from here, in this process: then LMDB's own errors reach the writer, which stops at them.
+        self.writing = False
         self._lock = None if readonly else _lock(path)
         if not create:
             check_size(path)
@@ -94,14 +96,13 @@ class LogStore:
     def read(self) -> Iterator[Any]:
         """A read transaction. Short: copy out what is needed, never hold it across an `await`.
 
-        Raises: CorruptStore for what LMDB finds damaged, in the block too; of a writer's store its own error, because
-        a writer stops at whatever it does not expect.
+        Raises: CorruptStore for what LMDB finds damaged, in the block too; once it is `writing`, LMDB's own error.
         """
         try:
             with self.env.begin(buffers=True) as txn:
                 yield txn
         except DAMAGED as error:
-            if self._lock is not None:
+            if self.writing:
                 raise
             raise CorruptStore(f"{self.path} is damaged: {error}") from error
 
