@@ -83,8 +83,7 @@ class Store:
             self._unlock()
             if isinstance(error, _NO_STORE):
                 raise CorruptStore(f"{path} is damaged: {error}") from error
-            if isinstance(error, lmdb.ReadonlyError):
-                # LMDB's name for EACCES. Readers write too, into the table that keeps what they read.
+            if isinstance(error, lmdb.ReadonlyError):  # LMDB's name for EACCES; readers write, too
                 raise InvalidInput("no-rights", f"{error}: {path} must be writable") from error
             raise
         self.db: dict[str, Any] = {}

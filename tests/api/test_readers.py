@@ -18,7 +18,13 @@ from tests.paths import REPOSITORY
 OPENERS = {"read", "begin", "held", "write"}
 # The transactions themselves, and what start-up alone iterates over.
 ALLOWED = {"tlog.store.environment.read", "tlog.store.environment.streams"} | {
-    *("tlog.store.rows.write", "tlog.inspection.read", "tlog.inspection.held", "witness.store.read")
+    *(
+        "tlog.store.rows.write",
+        "tlog.store.rows._read",
+        "tlog.inspection.read",
+        "tlog.inspection.held",
+        "witness.store.read",
+    )
 }
 
 

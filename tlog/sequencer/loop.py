@@ -254,8 +254,8 @@ class Sequencer:
         self.committed_events += sum(event is not None for new in placed for event in new)
         committed = Committed(draft.number, ms, draft.root, note, draft.heads)
         return [
-            # A batch of nothing but replays has no part in the commit that it fell into.
-            answers[id(one)]._replace(committed=committed if any(new) else None)
+            # A batch of nothing but replays has no part in the commit that it fell into; one that opens streams has.
+            answers[id(one)]._replace(committed=committed if any(new) or not new else None)
             if one.twin is None
             else _again(answers[id(one.twin)])
             for one, new in zip(admitted, placed, strict=True)
