@@ -122,11 +122,11 @@ class Gossip:
         asked = self._asked[url] = {one: before[one] for one in unknown if one in before}
         until = time.monotonic() + _LONGEST_ASK
         for identifier in unknown[:MAX_FORKS]:
-            if time.monotonic() >= until:
-                break  # nobody else's fork shall wait for this peer
             asked[identifier] = self.rounds
             document = await self.peers.document(url, identifier)
             await self.watch.take_forks([document], url)
+            if time.monotonic() >= until:
+                break  # nobody else's fork shall wait for this peer
 
     async def _tell(self, *, only_forks: bool = False) -> None:
         """Send every peer what it is not known to have."""

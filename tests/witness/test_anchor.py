@@ -23,6 +23,7 @@ from tests.api.deployment import serve as serve_log
 from tests.tsa import forge
 from tests.tsa.test_good import revocations
 from tests.witness.harness import NAME, Server
+from tests.witness.listening import listening
 from tlog.cli.demo.tsa import Authority
 from tlog.cli.demo.tsa import serve as serve_authority
 from tlog.core.add_checkpoint import AddCheckpoint, encode_request
@@ -41,8 +42,6 @@ from witness.setup import STORE, beside, init_witness
 from witness.store import Store
 from witness.tsa import REPLY
 from witness.witness import Witness
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @pytest.fixture(scope="session")
@@ -128,19 +127,6 @@ async def anchoring(lab: Lab, **options: Any) -> AsyncIterator[Anchorer]:
     finally:
         await anchorer.close()
         store.close()
-
-
-@asynccontextmanager
-async def listening(handler: Handler) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_route("*", "/{any:.*}", handler)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 async def test_from_the_authority_to_the_log(

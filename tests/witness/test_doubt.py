@@ -22,6 +22,7 @@ from tests.witness.harness import (
     new_witness,
     opened,
 )
+from tests.witness.listening import listening
 from tests.witness.matrix import FORK, LATEST, LOG, NEVER, STRANGER
 from tlog.core.cosignature import CosignatureSigner
 from tlog.core.note import parse_vkey
@@ -164,15 +165,8 @@ async def site(pages: dict[str, bytes | int]) -> AsyncIterator[str]:
             return web.Response(status=page)
         return web.Response(body=page)
 
-    app = web.Application()
-    app.router.add_get("/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with listening(answer) as url:
+        yield url
 
 
 async def test_a_restored_directory_is_noticed_by_what_the_log_shows(

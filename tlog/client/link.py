@@ -95,14 +95,14 @@ class Link:
     async def _attest(self) -> Session:
         session = await attest(self.transport, self._identity, self._api_key)
         log = self._key.accept(session.vkey)
-        if self._heads is None:
-            try:
+        try:
+            if self._heads is None:
                 self._heads = HeadKeeper(self._pins, log, self._prove)
-            except ForkDetected as error:
-                self._fork, self._fork_told = error, True
-                raise
-            self._log = log
-        await self._look(log, self._heads)
+                self._log = log
+            await self._look(log, self._heads)
+        except ForkDetected as error:
+            self._fork, self._fork_told = error, True
+            raise
         self._session = session
         return session
 
@@ -115,12 +115,8 @@ class Link:
         except (VerificationError, InvalidInput):
             path = self._pins.save_evidence("head", orjson.dumps(document))
             raise Caught("the log's newest head is not signed by its key", path) from None
-        try:
-            heads.observe(checkpoint, note)
-            await heads.check()
-        except ForkDetected as error:
-            self._fork, self._fork_told = error, True
-            raise
+        heads.observe(checkpoint, note)
+        await heads.check()
 
     async def _prove(self, first: int, second: int) -> list[Hash]:
         sizes = {"first": str(first), "second": str(second)}
