@@ -63,14 +63,12 @@ class TestLog:
     def __exit__(self, *_: object) -> None:
         self.log.close()
 
-    def prepare(self, stream_id: str = STREAM, keyed: bool = False, **event: Any) -> Prepared:
+    def prepare(self, stream_id: str = STREAM, **event: Any) -> Prepared:
         """A prepared event; members as in POST /events, with a payload that differs by call."""
         value = {"event_class": "EXECUTION", "event_type": "t", "payload": {"n": 1}, **event}
         sub = parse_event(value)
         tenant = stream_id.partition(":")[0]
-        return self.log.preparer.event(
-            sub, tenant=tenant, stream_id=stream_id, agent=AGENT, keyed=keyed
-        )
+        return self.log.preparer.event(sub, tenant=tenant, stream_id=stream_id, agent=AGENT)
 
     def append(
         self,

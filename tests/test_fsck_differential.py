@@ -91,8 +91,7 @@ def places(log: TestLog) -> list[tuple[int, int, int]]:
     reader = Reader(log.log.source)
     found = []
     for one in reader.entries(2, 0, 1_101):
-        extra = len(one.record.sealed) + (layout.MAC_BYTES if one.record.mac else 0)
-        length = layout.RECORD_HEADER.size + len(one.record.entry) + extra
+        length = layout.RECORD_HEADER.size + len(one.record.entry) + len(one.record.sealed)
         found.append((one.position >> 16, one.position & 0xFFFF, length))
     return found
 

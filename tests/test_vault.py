@@ -24,7 +24,7 @@ from tlog.core.commitment import commit, verify_commitment
 from tlog.errors import CorruptStore, InvalidInput, Refused, Unavailable
 from tlog.keys import FileKey
 from tlog.store import rows as rows_module
-from tlog.vault import DAY_MS, MAC_BYTES, Vault
+from tlog.vault import DAY_MS, Vault
 
 TENANT, STREAM = "acme", "acme:prod:agent"
 ROOT, SALT = b"\x11" * 32, b"\x22" * 32
@@ -407,41 +407,12 @@ def test_flush_of_nothing_is_free(vault: Vault) -> None:
     vault.flush()
 
 
-# ---- keyed hash --------------------------------------------------------------------------------
-
-
-def test_keyed_hash(vault: Vault, tmp_path: Path) -> None:
-    """Equal for equal bodies under one key, across a restart; different for another body or key."""
-    one, two = (seal(vault, subject=vault.pseudonym(TENANT, "sub", p)) for p in ("1", "2"))
-    day = seal(vault)
-    macs = [vault.keyed_hash(TENANT, sealed, b"body") for sealed in (one, two, day)]
-
-    assert len(macs[0]) == MAC_BYTES
-    assert len(set(macs)) == 3
-    assert vault.keyed_hash(TENANT, one, b"other") != macs[0]
-    vault.flush()
-    vault.close()
-    again = reopened(tmp_path)
-    assert [again.keyed_hash(TENANT, sealed, b"body") for sealed in (one, two, day)] == macs
-    for wrong in (
-        b"",
-        b"\1",
-        b"\1\1" + bytes(16),
-        b"\1\2" + bytes(16),
-        b"\2" + one[1:],
-        day[:6] + bytes(12),
-    ):
-        with pytest.raises(CorruptStore):
-            again.keyed_hash(TENANT, wrong, b"body")
-    again.close()
-
-
 # ---- erasure -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("flushed", [True, False])
 def test_destroyed_subject(vault: Vault, tmp_path: Path, flushed: bool) -> None:
-    """Payloads and keyed hashes of the subject are gone, now and after a restart; others open; the person starts anew."""
+    """The subject's payloads are gone, now and after a restart; others open; the person starts anew."""
     gone, stays = (vault.pseudonym(TENANT, "sub", p) for p in ("gone", "stays"))
     user = vault.pseudonym(TENANT, "usr", "gone")
     sealed, other = seal(vault, subject=gone), seal(vault, subject=stays)
@@ -451,7 +422,6 @@ def test_destroyed_subject(vault: Vault, tmp_path: Path, flushed: bool) -> None:
 
     for _ in range(2):
         assert erased(unseal, vault, sealed)
-        assert erased(vault.keyed_hash, TENANT, sealed, b"body")
         assert erased(seal, vault, subject=gone)
         assert unseal(vault, other)[1] == FIELDS
         assert vault.pseudonym(TENANT, "sub", "gone") != gone
@@ -628,7 +598,6 @@ def test_erasure_by_another_process(vault: Vault, tmp_path: Path) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         assert vault.pseudonym(TENANT, "sub", "p") != name
-        assert erased(vault.keyed_hash, TENANT, sealed, b"")
     assert vault.rewrite_due
 
 

@@ -125,7 +125,7 @@ class Log:
             self.signer,
             row,
             flush_keys=self.vault.flush,
-            same_body=self.preparer.same_body,
+            same=self.preparer.same,
             clock_ms=clock_ms,
             limits=Limits(self.config.max_waiting_events, free_bytes=self.config.min_free_disk),
             publish_every=(self.config.publish_interval, self.config.publish_idle_interval),

@@ -7,15 +7,16 @@ flushes them, which it does before the commit that needs them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from tlog.core.commitment import commit
 from tlog.core.ids import parse_stream_id, public_label, stream_label
 from tlog.errors import Refused
+from tlog.events.again import said, unplaced
 from tlog.events.splice import segments
-from tlog.events.submission import Submission, canonical_body
+from tlog.events.submission import Submission
 from tlog.sequencer.batch import Opening, Prepared
-from tlog.store.layout import Record
 from tlog.vault import Sealer, random_bytes
 
 
@@ -33,12 +34,11 @@ class Preparer:
         tenant: str,
         stream_id: str,
         agent: bytes | None,
-        keyed: bool,
         at: str = "",
     ) -> Prepared:
         """One event, ready but for its place.
 
-        `agent` is canonical JSON; `keyed`: a retry may be compared with it; `at`: JSON Pointer in the request.
+        `agent` is canonical JSON; `at`: JSON Pointer in the request.
         Raises: InvalidInput (entry-too-large).
         """
         actor, subject = self._pseudonyms(sub, tenant)
@@ -64,17 +64,18 @@ class Preparer:
             master_salt=salt,
             fields=sub.fields,
         )
-        event = Prepared(stream_id, parts, sealed, salt, sub.velocity_flag, sub.occurred_ms)
+        event = Prepared(
+            stream_id,
+            parts,
+            sealed,
+            salt,
+            sub.velocity_flag,
+            sub.occurred_ms,
+            given_salt=sub.salt is not None,
+        )
         if sub.producer_id is not None:
             event.producer_id, event.sequence = sub.producer_id, sub.producer_sequence or 0
-        if keyed or sub.producer_id is not None:
-            self._remember(event, canonical_body(sub), tenant)
         return event
-
-    def _remember(self, event: Prepared, body: bytes, tenant: str) -> None:
-        """Give the event what a retry of it will be compared with."""
-        event.body = body
-        event.mac = self._vault.keyed_hash(tenant, event.sealed, body)
 
     @staticmethod
     def persons(sub: Submission) -> list[tuple[Literal["usr", "sub"], str]]:
@@ -94,15 +95,28 @@ class Preparer:
             subject = self._vault.pseudonym(tenant, "sub", sub.subject_id)
         return actor, subject
 
-    def same_body(self, event: Prepared, record: Record) -> bool:
-        """Whether a retry's body is the one that was recorded; an erased one is never the same."""
-        if event.body is None or record.mac is None:
+    def same(self, event: Prepared, entry: bytes, sealed: bytes) -> bool:
+        """Whether a retry says what `entry`, with what was `sealed` beside it, says. An erased event is never the same.
+
+        What the client did not send (place, session, a salt of the log's) may differ. Raises: CorruptStore, Unavailable.
+        """
+        mine, theirs = said(unplaced(event.segments)), said(entry)
+        if mine.shown != theirs.shown:
             return False
+        unseal = partial(
+            self._vault.unseal,
+            tenant=event.stream_id.partition(":")[0],
+            stream_id=event.stream_id,
+        )
         try:
-            tenant = event.stream_id.partition(":")[0]
-            return self._vault.keyed_hash(tenant, record.sealed, event.body) == record.mac
+            salt, _ = unseal(sealed, root=theirs.commitment.root)
+            _, fields = unseal(event.sealed, root=mine.commitment.root)
         except Refused:
             return False
+        # Equal under one salt are exactly equal fields.
+        return (event.salt == salt or not event.given_salt) and commit(
+            fields, salt
+        ) == theirs.commitment
 
     def opening(self, stream_id: str, *, public: bool) -> Opening:
         """A stream to be opened. Raises: InvalidInput when the id is outside the grammar."""

@@ -25,13 +25,12 @@ from tlog.errors import CorruptStore, VerificationError
 from tlog.keyring import Keyring
 from tlog.keys import (
     HEADER_BYTES,
-    MAC_BYTES,
     DataKey,
     KeyEncryptionKey,
     random_bytes,
 )
 
-__all__ = ["MAC_BYTES", "SALT_BYTES", "Vault", "random_bytes"]
+__all__ = ["SALT_BYTES", "Vault", "random_bytes"]
 
 SALT_BYTES = 32
 DAY_MS = 86_400_000
@@ -112,15 +111,6 @@ class Sealer:
             raise CorruptStore("a sealed payload does not open") from error
         fields = [(pointer, value) for pointer, value in orjson.loads(plain[SALT_BYTES:])]
         return plain[:SALT_BYTES], fields
-
-    def keyed_hash(self, tenant: str, sealed: bytes, body: bytes) -> bytes:
-        """16 bytes of keyed BLAKE2b of `body`, under a sibling of the key that `sealed` is sealed with.
-
-        Equal for equal bodies, useless to a guesser, gone with that key. Raises: Refused (erased), CorruptStore.
-        """
-        mac = self._key(tenant, sealed[:HEADER_BYTES]).mac.copy()
-        mac.update(body)
-        return mac.digest()
 
     def _key(self, tenant: str, header: bytes) -> DataKey:
         if monotonic() >= self._ring.look_at:

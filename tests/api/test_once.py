@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import itertools
 import threading
 import time
 from pathlib import Path
@@ -61,6 +63,39 @@ async def test_same_again(site: Site, by: str) -> None:
     conflict = await send(OTHER)
     assert (conflict.status, conflict.kind) == (409, "conflict")
     assert site.root == before
+    site.check()
+
+
+@pytest.mark.parametrize("pending", [False, True])
+async def test_what_is_the_same(site: Site, pending: bool) -> None:
+    """What would be recorded decides, to the type of each value; before and after the first one is recorded."""
+    salts = [base64.b64encode(bytes([n]) * 32).decode() for n in range(2)]
+    first = {**EVENT, "payload": {"a": 1, "b": True}, "salt": salts[0], "tags": ["x"]}
+    spelled = {"a": 1.0, "b": True}
+    same = [
+        first,
+        {**first, "payload": spelled},
+        {name: member for name, member in first.items() if name != "salt"},
+        {"stream_id": "acme:prod:scorer", **first},
+    ]
+    other = [
+        {**first, "payload": {"a": True, "b": True}},
+        {**first, "payload": {"a": 1, "b": 1}},
+        {**first, "payload": {"a": 1, "b": True, "c": None}},
+        {**first, "salt": salts[1]},
+        {**first, "tags": []},
+        {**first, "severity": "ERROR"},
+        {**first, "subject_id": "app-991"},
+        {**first, "actor": {"type": "USER", "id": "app-991"}},
+    ]
+    await site.token()
+    events = [first, *same, *other]
+    if pending:
+        answers = await asyncio.gather(*[site.post(one, Idempotency_Key="k") for one in events])
+    else:
+        answers = [await site.post(one, Idempotency_Key="k") for one in events]
+    assert [one.status for one in answers] == [201] + [200] * len(same) + [409] * len(other)
+    assert len({one.json()["event_id"] for one in answers[: 1 + len(same)]}) == 1
     site.check()
 
 
@@ -187,7 +222,9 @@ async def test_over_a_restart(template: tuple[Path, Keys], directory: Path) -> N
         site.check()
 
 
-async def test_after_erasure_no_comparison_is_possible(site: Site) -> None:
+async def test_after_erasure_no_comparison_is_possible(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     event = {**EVENT, "subject_id": "applicant-991"}
     first = await site.post(event, Idempotency_Key="k")
     pseudonym = site.log.vault.find_pseudonym("acme", "sub", "applicant-991")
@@ -198,6 +235,15 @@ async def test_after_erasure_no_comparison_is_possible(site: Site) -> None:
     shown = (await site.get(f"/events/{first.json()['event_id']}", await site.token())).json()
     assert (shown["payloadStatus"], shown["verified"]) == ("withheld", True)
     assert "payload" not in shown
+
+    def erased(*_: object, **__: object) -> None:
+        raise Refused("erased", "the person's key was destroyed")
+
+    # Between the moment when the retry got the person's pseudonym and the comparison.
+    await site.post(event, Idempotency_Key="l")
+    with monkeypatch.context() as patch:
+        patch.setattr(site.log.vault, "unseal", erased)
+        assert (await site.post(event, Idempotency_Key="l")).kind == "conflict"
     report = (await site.get("/verify", await site.token())).json()
     assert (report["verified"], report["withheld_count"]) == (True, 1)
 
@@ -207,8 +253,12 @@ async def test_a_salt_destroyed_between_comparison_and_answer_is_left_out(
 ) -> None:
     await site.post(numbered(1))
 
-    def erased(*_: object, **__: object) -> None:
-        raise Refused("erased", "the person's key was destroyed")
+    unseal, calls = site.log.vault.unseal, itertools.count(1)
+
+    def erased(*arguments: Any, **named: Any) -> Any:
+        if next(calls) > 2:  # the comparison opens what was recorded and what came
+            raise Refused("erased", "the person's key was destroyed")
+        return unseal(*arguments, **named)
 
     monkeypatch.setattr(site.log.vault, "unseal", erased)
     answer = await site.post(numbered(1))
@@ -227,7 +277,7 @@ def test_a_session_that_asks_for_its_sequence_while_it_is_used(
 
     def prepare(log: Log, sequence: int) -> Prepared:
         sub = parse_event(numbered(sequence))
-        return log.preparer.event(sub, tenant="acme", stream_id=stream, agent=None, keyed=False)
+        return log.preparer.event(sub, tenant="acme", stream_id=stream, agent=None)
 
     log = Log(directory)
     log.start()

@@ -33,10 +33,7 @@ def measure(folder: Path) -> dict[str, Any]:
 def prepared(log: TestLog, count: int, stream_id: str = STREAM) -> list[Prepared]:
     sub = parse_event(loads((EVENTS / "lean.json").read_bytes()))
     event = log.log.preparer.event
-    return [
-        event(sub, tenant="acme", stream_id=stream_id, agent=AGENT, keyed=False)
-        for _ in range(count)
-    ]
+    return [event(sub, tenant="acme", stream_id=stream_id, agent=AGENT) for _ in range(count)]
 
 
 def _payload(log: TestLog, events: list[Prepared]) -> int:

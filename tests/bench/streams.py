@@ -40,7 +40,7 @@ def name(number: int) -> str:
 def one_each(log: TestLog, names: Sequence[str]) -> list[Prepared]:
     """An event for each of these streams."""
     event = log.log.preparer.event
-    return [event(LEAN, tenant="acme", stream_id=n, agent=AGENT, keyed=False) for n in names]
+    return [event(LEAN, tenant="acme", stream_id=n, agent=AGENT) for n in names]
 
 
 def build(directory: Path, streams: int) -> str:

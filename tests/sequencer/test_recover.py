@@ -53,7 +53,7 @@ def test_producers_and_requests_survive_a_restart(tmp_path: Path) -> None:
     key = b"r" * 16
     with TestLog(tmp_path / "log") as log:
         log.append([log.prepare(**event) for event in producer[:3]])
-        log.append([log.prepare(keyed=True)], request=key)
+        log.append([log.prepare()], request=key)
         for event in producer[3:]:
             log.append([log.prepare(**event)])
     with TestLog(tmp_path / "log") as log:
@@ -61,7 +61,7 @@ def test_producers_and_requests_survive_a_restart(tmp_path: Path) -> None:
         for n in (0, 1, 2, 3, 300, 598):
             outcome = log.append([log.prepare(**producer[n])])
             assert outcome.committed is None
-        assert log.append([log.prepare(keyed=True)], request=key).events[0].index == 4
+        assert log.append([log.prepare()], request=key).events[0].index == 4
         assert sizes(log) == before
         log.check()
 

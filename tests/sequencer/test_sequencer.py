@@ -168,14 +168,14 @@ def test_nothing_but_replays_beside_something_new(log: TestLog) -> None:
     """What is new in a commit is not of a batch that only repeats, whatever commit its events are of."""
     old, key = [producer(n) for n in (1, 2)], b"k" * 16
     log.append([log.prepare(**event) for event in old])
-    log.append([log.prepare(keyed=True)] * 2, request=key)
+    log.append([log.prepare()] * 2, request=key)
     young = [producer(n) for n in (3, 4)]
     outcomes = log.submit(
         [
             ([log.prepare(**event) for event in young], None),
             ([log.prepare(**event) for event in young], None),
             ([log.prepare(**event) for event in old], None),
-            ([log.prepare(keyed=True)] * 2, key),
+            ([log.prepare()] * 2, key),
         ],
         prove=True,
     )
@@ -195,11 +195,19 @@ def test_twins_in_one_commit_are_one_entry(log: TestLog) -> None:
     assert first.events[0].index == second.events[0].index
 
     key = b"k" * 16
-    keyed = [([log.prepare(keyed=True, payload={"k": 1})], key) for _ in range(2)]
+    keyed = [([log.prepare(payload={"k": 1})], key) for _ in range(2)]
     first, second = log.submit(keyed)
     assert isinstance(first.events[0], Placed) and isinstance(second.events[0], Replayed)
     assert first.events[0].index == second.events[0].index
     assert len(log.records()) == 4
+    for number, request in ((2, None), (3, b"l" * 16)):
+        event = producer(number) if request is None else {"payload": {"n": 1}}
+        other = {**event, "payload": {"n": 9}}
+        with pytest.raises(Refused) as refused:
+            log.submit([([log.prepare(**one)], request) for one in (event, other)])
+        assert refused.value.kind == "conflict"
+        log.append([log.prepare()])  # the refusal came before the commit was over
+        assert len(log.records()) == 2 * number + 2
     log.check()
 
 
@@ -208,7 +216,7 @@ def test_idempotency_key_for_a_day(log: TestLog, clock: Clock) -> None:
     key = b"q" * 16
 
     def request(n: int = 0) -> list[Any]:
-        return [log.prepare(keyed=True, payload={"n": n + i}) for i in range(5)]
+        return [log.prepare(payload={"n": n + i}) for i in range(5)]
 
     log.append([log.prepare()])
     first = placed(log.append(request(), request=key))

@@ -63,13 +63,13 @@ def test_requests_are_kept_a_day_and_their_rows_removed(tmp_path: Path) -> None:
     with TestLog(tmp_path / "log", clock) as log:
         log.append([log.prepare()])
         for n in range(20):
-            log.append([log.prepare(keyed=True, payload={"n": n})], request=bytes([n]) * 16)
-        first = log.append([log.prepare(keyed=True, payload={"n": 3})], request=b"\x03" * 16)
+            log.append([log.prepare(payload={"n": n})], request=bytes([n]) * 16)
+        first = log.append([log.prepare(payload={"n": 3})], request=b"\x03" * 16)
         assert isinstance(first.events[0], Replayed)
         with pytest.raises(Refused, match="another request"):
-            log.append([log.prepare(keyed=True, payload={"n": 4})], request=b"\x03" * 16)
+            log.append([log.prepare(payload={"n": 4})], request=b"\x03" * 16)
         clock.ms += DAY + 1
-        again = log.append([log.prepare(keyed=True, payload={"n": 3})], request=b"\x03" * 16)
+        again = log.append([log.prepare(payload={"n": 3})], request=b"\x03" * 16)
         assert isinstance(again.events[0], Placed)
         clock.ms += 3 * DAY
         log.append([log.prepare()])

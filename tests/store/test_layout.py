@@ -23,36 +23,34 @@ records = st.tuples(
     st.integers(0, 2**48),
     st.binary(max_size=300),
     st.binary(max_size=300),
-    st.none() | st.binary(min_size=16, max_size=16),
     st.none() | st.tuples(st.binary(min_size=16, max_size=16), st.integers(1, 10_000)),
 )
 
 
 @given(st.lists(records, min_size=1, max_size=400), st.integers(0, 2**40))
 def test_records_are_found_at_their_positions(
-    wanted: list[tuple[int, int, int, bytes, bytes, bytes | None, tuple[bytes, int] | None]],
+    wanted: list[tuple[int, int, int, bytes, bytes, tuple[bytes, int] | None]],
     first: int,
 ) -> None:
     """Whatever goes into a commit is found again, alone by its position and in order from the chunks."""
     writer = ChunkWriter(7, first, 123)
     positions = [
-        writer.add(encode_record(kind, stream, index, entry, sealed, mac, request))
-        for kind, stream, index, entry, sealed, mac, request in wanted
+        writer.add(encode_record(kind, stream, index, entry, sealed, request))
+        for kind, stream, index, entry, sealed, request in wanted
     ]
     chunks = dict(writer.finish())
 
     assert positions == sorted(set(positions))
     assert list(chunks) == list(range(first, first + len(chunks)))
-    for position, (kind, stream, index, entry, sealed, mac, request) in zip(
+    for position, (kind, stream, index, entry, sealed, request) in zip(
         positions, wanted, strict=True
     ):
         chunk = chunks[position >> 16]
         record, _ = read_record(chunk, position & 0xFFFF)
         assert (record.kind, record.stream, record.index) == (kind, stream, index)
-        assert (record.entry, record.sealed, record.mac, record.request) == (
+        assert (record.entry, record.sealed, record.request) == (
             entry,
             sealed,
-            mac,
             request,
         )
         assert CHUNK_HEADER.unpack_from(chunk) == (layout.FORMAT, 7, first, 123)

@@ -108,13 +108,14 @@ async def test_outcomes_are_those_of_the_log(tmp_path: Path) -> None:
         assert one.committed.heads[one.events[0].stream].checkpoint.size == 2
         many = await end.append(link, 3)
         assert many.path is None and many.ranges is not None
-        event = end.site.prepare(keyed=True)
+        event = end.site.prepare()
         first = await link.append([event], None, request=b"k" * 16, prove=False, array=False)
         again = await link.append([event], None, request=b"k" * 16, prove=False, array=False)
         assert first.events[0].index == 5 and first.committed.heads == {}
         assert again == (([Replayed(first.events[0].stream, 5)]), None, None, None)
+        other = end.site.prepare(payload={"n": 2})
         with pytest.raises(Refused, match="another request") as refused:
-            await end.append(link, 1, request=b"k" * 16)
+            await link.append([other], None, request=b"k" * 16, prove=False, array=False)
         assert refused.value.kind == "conflict"
         nowhere = end.site.prepare("acme:prod:nowhere")
         with pytest.raises(Refused) as refused:

@@ -72,7 +72,6 @@ class Intake:
                 tenant=session.tenant,
                 stream_id=stream_id,
                 agent=session.agent_json,
-                keyed=self._keyed,
                 at=at,
             )
             for sub, stream_id, at in self._checked[start:end]

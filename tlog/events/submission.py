@@ -148,11 +148,6 @@ def parse_event(value: Any, pointer: str = "") -> Submission:
     )
 
 
-def canonical_body(sub: Submission) -> bytes:
-    """RFC 8785 of what the client sent, for exactly-once. Not kept: few events need it."""
-    return canonical(sub.source)
-
-
 def _event(value: Any, pointer: str) -> Event:
     flavour = _flavour(value)
     try:

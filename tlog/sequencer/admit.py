@@ -6,10 +6,11 @@ later batches of the same commit see it and a refused one leaves no trace.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tlog.errors import Refused
+from tlog.events.again import unplaced
 from tlog.sequencer.batch import Batch, Opening, Prepared, Replayed
 from tlog.sequencer.state import States
 from tlog.store import layout
@@ -26,8 +27,8 @@ class SequenceReplay(NamedTuple):
 
 
 Plan = Prepared | SequenceReplay | Replayed
-# Whether a prepared event is the one that a record holds, by the record's keyed hash.
-SameBody = Callable[[Prepared, layout.Record], bool]
+# Whether a prepared event is the one of an entry and what was sealed beside it: `Preparer.same`.
+Same = Callable[[Prepared, bytes, bytes], bool]
 
 
 class Admitted(NamedTuple):
@@ -41,9 +42,9 @@ class Admitted(NamedTuple):
 class Admission:
     """The admissions of one commit, in order."""
 
-    def __init__(self, store: LogStore, states: States, same_body: SameBody, ms: int) -> None:
+    def __init__(self, store: LogStore, states: States, same: Same, ms: int) -> None:
         self._store = store
-        self.same_body = same_body
+        self.same = same
         self._states = states
         self._ms = ms
         self.openings: dict[str, tuple[int, Opening]] = {}
@@ -70,18 +71,22 @@ class Admission:
     def _known_request(self, batch: Batch, digest: bytes) -> Admitted | None:
         twin = self._requests.get(digest)
         if twin is not None:
-            if [event.body for event in twin.batch.events] != [
-                event.body for event in batch.events
-            ]:
+            if not self._all_same(batch, [_pending(event) for event in twin.batch.events]):
                 raise _another_request()
             return Admitted(batch, [], twin)
         found = self._states.request(digest, self._ms)
         if found is None:
             return None
         records = self._records_from(*found)
-        if len(records) != len(batch.events) or not all(map(self.same_body, batch.events, records)):
+        if not self._all_same(batch, [(record.entry, record.sealed) for record in records]):
             raise _another_request()
         return Admitted(batch, [Replayed(record.stream, record.index) for record in records])
+
+    def _all_same(self, batch: Batch, recorded: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Whether a request brings again what entries, with what was sealed beside each, hold."""
+        return len(recorded) == len(batch.events) and all(
+            self.same(event, *one) for event, one in zip(batch.events, recorded, strict=True)
+        )
 
     def _records_from(self, position: int, count: int) -> list[layout.Record]:
         """`count` event records from `position` on; a request's events follow one another."""
@@ -114,13 +119,13 @@ class Admission:
         """Whether `event` is what was recorded with a producer's sequence."""
         events = self._sequenced.get((replay.stream, replay.producer_id))
         if events and replay.sequence >= events[0].sequence:
-            return events[replay.sequence - events[0].sequence].body == event.body
+            return self.same(event, *_pending(events[replay.sequence - events[0].sequence]))
         leaf = self._states.producer_leaf(*replay)
         view = self._states.view(replay.stream)
         with self._store.read() as txn:
             position = position_of(self._store, txn, replay.stream, leaf, view)
             record = self._store.record(txn, position)
-        return self.same_body(event, record)
+        return self.same(event, record.entry, record.sealed)
 
     def stream_number(self, stream_id: str) -> int | None:
         """The number of a stream that exists or is opened by an admitted batch."""
@@ -192,7 +197,9 @@ class _Attempt:
         replay = SequenceReplay(number, producer_id, event.sequence)
         events = self.sequenced.get((number, producer_id))
         if events and event.sequence >= events[0].sequence:
-            same = events[event.sequence - events[0].sequence].body == event.body
+            same = self._admission.same(
+                event, *_pending(events[event.sequence - events[0].sequence])
+            )
         else:
             same = self._admission.same_event(replay, event)
         if not same:
@@ -206,6 +213,11 @@ class _Attempt:
 
     def _pointer(self, at: int, member: str = "") -> str | None:
         return (f"/{at}" if self._batch.array else "") + member or None
+
+
+def _pending(event: Prepared) -> tuple[bytes, bytes]:
+    """Entry and sealed blob of an event that is still to be placed."""
+    return unplaced(event.segments), event.sealed
 
 
 def _another_request() -> Refused:

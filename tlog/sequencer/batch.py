@@ -21,8 +21,7 @@ from tlog.events.splice import Segments
 class Prepared(msgspec.Struct, gc=False, array_like=True):
     """One event, ready but for its place.
 
-    `salt` is the 32-byte master salt, `sealed` the vault's blob. `body` is the canonical JSON of what was submitted and
-    `mac` its 16-byte keyed hash; None unless a producer sequence or an Idempotency-Key may ask for a comparison.
+    `salt` is the 32-byte master salt, the client's if `given_salt`; `sealed` is the vault's blob.
     """
 
     stream_id: str
@@ -33,8 +32,7 @@ class Prepared(msgspec.Struct, gc=False, array_like=True):
     occurred_ms: int | None = None
     producer_id: str | None = None
     sequence: int = 0
-    body: bytes | None = None
-    mac: bytes | None = None
+    given_salt: bool = False
 
     @property
     def size(self) -> int:

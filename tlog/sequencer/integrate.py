@@ -120,7 +120,7 @@ class Draft:
             previous_hash=previous,
             timestamp=self._timestamp,
         )
-        record = encode_record(kind, number, index, entry, event.sealed, event.mac, request)
+        record = encode_record(kind, number, index, entry, event.sealed, request)
         position = self._writer.add(record)
         leaf = self._append(state, entry, position)
         if event.producer_id is not None:

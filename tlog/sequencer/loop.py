@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from tlog.core.checkpoint import Checkpoint
 from tlog.errors import TlogError, Unavailable
-from tlog.sequencer.admit import Admission, Admitted, SameBody
+from tlog.sequencer.admit import Admission, Admitted, Same
 from tlog.sequencer.batch import Batch, Committed, Outcome, Prepared, Replayed
 from tlog.sequencer.commit import sign_commit, write_commit
 from tlog.sequencer.errands import Errands
@@ -48,7 +48,7 @@ class Sequencer:
         row: CommitRow,
         *,
         flush_keys: Callable[[], None],
-        same_body: SameBody,
+        same: Same,
         clock_ms: Callable[[], int],
         limits: Limits | None = None,
         publish_every: tuple[float, float],
@@ -60,7 +60,7 @@ class Sequencer:
         self._signer = signer
         self._row = row
         self._flush_keys = flush_keys
-        self._same_body = same_body
+        self._same = same
         self._clock_ms = clock_ms
         self._limits = limits or Limits()
         self.publisher = Publisher(store, publish_every)
@@ -194,7 +194,7 @@ class Sequencer:
             for batch in batches:
                 batch.done(error)
             return
-        admission = Admission(self._store, self._states, self._same_body, ms)
+        admission = Admission(self._store, self._states, self._same, ms)
         admitted: list[Admitted] = []
         for batch in batches:
             try:

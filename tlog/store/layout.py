@@ -50,7 +50,7 @@ DATABASES = (
 # Of later versions: a store that was made before them gets them, empty, when it is next opened for writing.
 ADDED = frozenset({"anchors", "anchored"})
 
-FORMAT = 1
+FORMAT = 2
 ROOT_LOG = 0
 OPERATIONS = 1
 TILE_WIDTH = 256
@@ -68,11 +68,8 @@ EVENT = 1
 GENESIS = 2
 HEAD = 3  # a leaf of the root log
 KIND_MASK = 0x0F
-HAS_MAC = 0x10  # 16 bytes after the entry: keyed hash of the submitted body
-HAS_REQUEST = (
-    0x20  # then 16 bytes digest of the Idempotency-Key and u32 count of the request's events
-)
-MAC_BYTES = 16
+# After the entry: 16 bytes digest of the Idempotency-Key and u32 count of the request's events.
+HAS_REQUEST = 0x10
 REQUEST = Packer(">16sI")
 
 _U32 = Packer(">I")
@@ -201,13 +198,12 @@ def decode_positions(data: bytes) -> list[int]:
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """One record of a chunk. `sealed` is the vault's blob; `mac` and `request` are None where absent."""
+    """One record of a chunk. `sealed` is the vault's blob; `request` is None where absent."""
 
     kind: int
     stream: int
     index: int
     entry: bytes
-    mac: bytes | None
     request: tuple[bytes, int] | None
     sealed: bytes
 
@@ -218,7 +214,6 @@ def encode_record(
     index: int,
     entry: bytes,
     sealed: bytes = b"",
-    mac: bytes | None = None,
     request: tuple[bytes, int] | None = None,
 ) -> bytes:
     """Bytes of a record; `read_record` is the inverse."""
@@ -226,9 +221,6 @@ def encode_record(
     if request is not None:
         extra = REQUEST.pack(*request) + extra
         kind |= HAS_REQUEST
-    if mac is not None:
-        extra = mac + extra
-        kind |= HAS_MAC
     return RECORD_HEADER.pack(kind, stream, index, len(entry), len(extra)) + entry + extra
 
 
@@ -239,16 +231,13 @@ def read_record(chunk: bytes, offset: int) -> tuple[Record, int]:
     rest = start + entry_length
     end = rest + extra_length
     entry = bytes(chunk[start:rest])
-    mac = request = None
-    if flags & HAS_MAC:
-        mac = bytes(chunk[rest : rest + MAC_BYTES])
-        rest += MAC_BYTES
+    request = None
     if flags & HAS_REQUEST:
         digest, count = REQUEST.unpack_from(chunk, rest)
         request = (digest, count)
         rest += REQUEST.size
     sealed = bytes(chunk[rest:end])
-    return Record(flags & KIND_MASK, stream, index, entry, mac, request, sealed), end
+    return Record(flags & KIND_MASK, stream, index, entry, request, sealed), end
 
 
 def read_records(chunk: Any) -> list[Record]:
