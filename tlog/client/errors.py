@@ -2,7 +2,7 @@
 
     TlogError
     ├── VerificationError
-    │   └── Caught              the log was caught; `evidence` is the file that shows it
+    │   └── Caught              the log was caught; `evidence` is the file that shows it, None if it cannot be written
     │       ├── ReceiptRejected     an answer does not prove that this event was recorded
     │       └── ForkDetected        two signed heads, or a head and a refusal, that cannot both be right
     ├── LogKeyChanged           the log shows another key than the one configured or pinned
@@ -26,9 +26,14 @@ from tlog.errors import TlogError, Unavailable, VerificationError
 class Caught(VerificationError):
     """The log was caught. `evidence` is the file with what it said; keep it, and tell others."""
 
-    def __init__(self, detail: str, evidence: Path) -> None:
-        super().__init__(f"{detail}; the evidence is in {evidence}")
-        self.evidence = evidence
+    def __init__(self, detail: str, evidence: Path | StateUnusable) -> None:
+        """`evidence`: the file, or why it could not be written."""
+        if isinstance(evidence, Path):
+            self.evidence: Path | None = evidence
+            super().__init__(f"{detail}; the evidence is in {evidence}")
+        else:
+            self.evidence = None
+            super().__init__(f"{detail}; the evidence could not be kept: {evidence.detail}")
 
 
 class ReceiptRejected(Caught):
