@@ -26,12 +26,12 @@ import random
 from collections import deque
 from typing import NamedTuple, Protocol
 
-from tlog.client.errors import UnknownOutcome
+from tlog.client.errors import BadAnswer, UnknownOutcome
 from tlog.client.outgoing import Outgoing
 from tlog.client.session import Session
 from tlog.client.steps import Step, fail, may_be_recorded, next_step, number, pause
 from tlog.client.transport import Answer
-from tlog.errors import TlogError, Unavailable
+from tlog.errors import Refused, TlogError, Unavailable
 
 # The log takes 16 MiB; what is added to an event before it is sent is a few hundred bytes.
 MAX_BYTES = 8 << 20
@@ -185,7 +185,7 @@ class StreamWriter:
                 logins = 0
                 await asyncio.sleep(wait)
             else:
-                fail(events, failure)
+                fail(events, self._refused(failure, uncertain))
                 return
 
     async def _attempt(self, events: list[Outgoing]) -> tuple[Session | None, TlogError | None]:
@@ -222,6 +222,15 @@ class StreamWriter:
         return UnknownOutcome(
             f"gave up after {self._tuning.retry_for:g} s, and the event may or may not be recorded in "
             f"{self.stream_id}: {error.detail}"
+        )
+
+    def _refused(self, error: TlogError, uncertain: bool) -> TlogError:
+        # What refuses the repetition says nothing of the first request: a key revoked meanwhile, a proxy's page.
+        if not uncertain or not isinstance(error, Refused | BadAnswer):
+            return error
+        return UnknownOutcome(
+            f"an answer was lost, and the event may or may not be recorded in {self.stream_id}: "
+            f"sent again it was refused: {error.detail}"
         )
 
 

@@ -121,7 +121,7 @@ class AuditClient:
         Raises:
             InvalidInput: the event is wrong; `pointer` names the member.
             Refused: the event is right and not allowed.
-            UnknownOutcome: gave up after `retry_for`; the event may or may not be recorded.
+            UnknownOutcome: gave up, or was refused the repetition; the event may or may not be recorded.
             Unavailable: gave up, and the event is not recorded.
             ReceiptRejected: the log's answer does not prove that this event was recorded.
             ForkDetected: the log showed two histories.

@@ -10,7 +10,7 @@
     ├── StateUnusable           the files that hold pins and heads cannot be read, written or believed
     └── Unavailable
         ├── NetworkFailure      nothing answered in time; the request may or may not have been carried out
-        └── UnknownOutcome      gave up: the event may or may not be recorded
+        └── UnknownOutcome      gave up, or was refused when asking again: the event may or may not be recorded
 
 A fault of one event is `InvalidInput` with the pointer of the member, whether it was found here or by
 the log; everything else that the log refuses is `Refused`.
@@ -74,7 +74,7 @@ class NetworkFailure(Unavailable):
 
 
 class UnknownOutcome(Unavailable):
-    """Gave up retrying. The event may or may not be recorded; sending it again may record it twice."""
+    """Gave up, or was refused when asking again. The event may or may not be recorded; a new one may be recorded twice."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("unknown-outcome", detail)
