@@ -242,6 +242,7 @@ class Writers:
         self._tuning = tuning
         self._writers: dict[str, StreamWriter] = {}
         self._arriving: set[Outgoing] = set()
+        self._closed = False
 
     async def put(self, event: Outgoing, stream_id: str | None) -> None:
         """Queue an event for a stream, by default that of the session, which is waited for.
@@ -259,7 +260,9 @@ class Writers:
         self._put(event, stream_id, session)
 
     def put_now(self, event: Outgoing, stream_id: str | None) -> bool:
-        """The same without waiting: whether there was a session. Raises: ForkDetected."""
+        """The same without waiting: whether there was a session. Raises: ForkDetected; RuntimeError once drained."""
+        if self._closed:
+            raise RuntimeError("this client is closed")
         session = self._wire.usable()
         if session is not None:
             self._put(event, stream_id, session)
@@ -275,7 +278,8 @@ class Writers:
         writer.put(event)
 
     async def drain(self) -> None:
-        """Return when every event has its receipt or error."""
+        """Take no more events; return when every one has its receipt or error."""
+        self._closed = True
         while self._arriving:
             # Each gets on in the task of its caller: into a writer, or out with an error.
             await asyncio.wait({event.future for event in self._arriving})
