@@ -16,7 +16,7 @@ import pytest
 
 from tlog.client import batching
 from tlog.client.batching import StreamWriter, Tuning, Writers
-from tlog.client.errors import NetworkFailure, UnknownOutcome
+from tlog.client.errors import BadAnswer, NetworkFailure, UnknownOutcome
 from tlog.client.outgoing import Outgoing, encode_event
 from tlog.client.session import Session
 from tlog.client.transport import Answer
@@ -318,6 +318,30 @@ async def test_giving_up_says_whether_it_is_known(monkeypatch: pytest.MonkeyPatc
         later = event("later")
         stream.put(later)
         assert await later.future == 1
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [Refused("forbidden", "revoked"), BadAnswer("a page", 404)],
+)
+async def test_a_refusal_after_a_lost_answer_does_not_say_unrecorded(refusal: TlogError) -> None:
+    for lost in (True, False):
+        log = ModelLog()
+        asked = [lost]
+
+        def revoked(request: list[Any], asked: list[bool] = asked) -> TlogError | None:
+            if asked.pop() if asked else False:
+                return NetworkFailure("answer lost")
+            raise refusal
+
+        log.fault = revoked
+        stream = writer(log)
+        one = event("one")
+        stream.put(one)
+        (error,) = await results([one])
+        assert log.names == (["one"] if lost else [])
+        assert isinstance(error, UnknownOutcome if lost else type(refusal))
+        assert refusal.args[0] in str(error)
 
 
 async def test_giving_up_what_was_recorded_after_all_costs_no_place() -> None:

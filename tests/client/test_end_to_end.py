@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import hashlib
 import json
 import os
@@ -297,6 +298,25 @@ async def test_closing_flushes(log: LogProcess, tmp_path: Path) -> None:
     assert receipts[-1].sequence_counter == 30
     with pytest.raises(RuntimeError, match="closed"):
         await client.attest()
+
+
+async def test_a_closed_client_takes_no_event(
+    log: LogProcess, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = log.client(tmp_path, agent_id="closed")
+    last = asyncio.ensure_future(client.ingest(**lean()))
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(client.aclose())
+    await asyncio.sleep(0)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="closed"):
+            await client.ingest(**lean())
+        with pytest.raises(RuntimeError, match="closed"):
+            await client.ingest_many([lean()])
+        await closing
+    assert (await last).sequence_counter == 1
+    gc.collect()
+    assert not caplog.records
 
 
 async def test_a_refused_token_is_replaced(log: LogProcess, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import random
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tests.client.trees import RootLog
 from tlog.client import (
     AuditClient,
     ForkDetected,
+    InvalidInput,
     NetworkFailure,
     Receipt,
     Unavailable,
@@ -110,6 +112,19 @@ async def test_a_log_that_stays_away_is_given_up(own_log: LogProcess, tmp_path: 
     async with own_log.client(tmp_path / "state", retry_for=0.2) as late:
         with pytest.raises(Unavailable, match="Is the log running"):
             await late.ingest(**lean())
+
+
+async def test_many_events_are_given_up_together(own_log: LogProcess, tmp_path: Path) -> None:
+    own_log.kill()
+    wrong = lean() | {"event_class": "NONE"}
+    async with own_log.client(tmp_path / "state", retry_for=2.0) as client:
+        began = time.monotonic()
+        results = await client.ingest_many(
+            [lean(), lean(), wrong, lean(), lean()], return_exceptions=True
+        )
+        assert time.monotonic() - began < 4
+    kinds = [NetworkFailure, NetworkFailure, InvalidInput, NetworkFailure, NetworkFailure]
+    assert [type(result) for result in results] == kinds
 
 
 async def test_tokens_end_and_nobody_notices(tmp_path: Path) -> None:

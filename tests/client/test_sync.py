@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,42 @@ def test_closing_ends_the_thread(log: LogProcess, tmp_path: Path) -> None:
     assert not set(threading.enumerate()) - before
     with pytest.raises(RuntimeError, match="closed"):
         client.ingest(**lean())
+
+
+@pytest.mark.parametrize("closers", [1, 2])
+def test_closing_leaves_no_thread_waiting(log: LogProcess, tmp_path: Path, closers: int) -> None:
+    client = blocking(log, tmp_path, agent_id=f"closing{closers}")
+    client.ingest(**lean())
+    ends: list[BaseException] = []
+    receipts: list[str] = []
+
+    def write() -> None:
+        try:
+            while True:
+                receipts.append(client.ingest(**lean()).event_id)
+        except BaseException as error:
+            ends.append(error)
+
+    def read() -> None:
+        try:
+            while True:
+                client.verify()
+        except BaseException as error:
+            ends.append(error)
+
+    busy = [threading.Thread(target=one, daemon=True) for one in (write, write, write, read)]
+    for thread in busy:
+        thread.start()
+    time.sleep(0.2)
+    closing = [threading.Thread(target=client.close, daemon=True) for _ in range(closers)]
+    for thread in closing:
+        thread.start()
+    for thread in (*busy, *closing):
+        thread.join(20)
+        assert not thread.is_alive()
+    assert [type(error) for error in ends[:3]] == [RuntimeError] * 3
+    with blocking(log, tmp_path, agent_id=f"closing{closers}") as reader:
+        assert reader.verify().tree_size == 2 + len(receipts)
 
 
 def test_it_works_beside_a_running_loop(log: LogProcess, tmp_path: Path) -> None:

@@ -26,12 +26,12 @@ import random
 from collections import deque
 from typing import NamedTuple, Protocol
 
-from tlog.client.errors import UnknownOutcome
+from tlog.client.errors import BadAnswer, UnknownOutcome
 from tlog.client.outgoing import Outgoing
 from tlog.client.session import Session
 from tlog.client.steps import Step, fail, may_be_recorded, next_step, number, pause
 from tlog.client.transport import Answer
-from tlog.errors import TlogError, Unavailable
+from tlog.errors import Refused, TlogError, Unavailable
 
 # The log takes 16 MiB; what is added to an event before it is sent is a few hundred bytes.
 MAX_BYTES = 8 << 20
@@ -185,7 +185,7 @@ class StreamWriter:
                 logins = 0
                 await asyncio.sleep(wait)
             else:
-                fail(events, failure)
+                fail(events, self._refused(failure, uncertain))
                 return
 
     async def _attempt(self, events: list[Outgoing]) -> tuple[Session | None, TlogError | None]:
@@ -224,6 +224,15 @@ class StreamWriter:
             f"{self.stream_id}: {error.detail}"
         )
 
+    def _refused(self, error: TlogError, uncertain: bool) -> TlogError:
+        # What refuses the repetition says nothing of the first request: a key revoked meanwhile, a proxy's page.
+        if not uncertain or not isinstance(error, Refused | BadAnswer):
+            return error
+        return UnknownOutcome(
+            f"an answer was lost, and the event may or may not be recorded in {self.stream_id}: "
+            f"sent again it was refused: {error.detail}"
+        )
+
 
 class Writers:
     """One writer for each stream that events were put in."""
@@ -233,6 +242,7 @@ class Writers:
         self._tuning = tuning
         self._writers: dict[str, StreamWriter] = {}
         self._arriving: set[Outgoing] = set()
+        self._closed = False
 
     async def put(self, event: Outgoing, stream_id: str | None) -> None:
         """Queue an event for a stream, by default that of the session, which is waited for.
@@ -250,7 +260,9 @@ class Writers:
         self._put(event, stream_id, session)
 
     def put_now(self, event: Outgoing, stream_id: str | None) -> bool:
-        """The same without waiting: whether there was a session. Raises: ForkDetected."""
+        """The same without waiting: whether there was a session. Raises: ForkDetected; RuntimeError once drained."""
+        if self._closed:
+            raise RuntimeError("this client is closed")
         session = self._wire.usable()
         if session is not None:
             self._put(event, stream_id, session)
@@ -266,7 +278,8 @@ class Writers:
         writer.put(event)
 
     async def drain(self) -> None:
-        """Return when every event has its receipt or error."""
+        """Take no more events; return when every one has its receipt or error."""
+        self._closed = True
         while self._arriving:
             # Each gets on in the task of its caller: into a writer, or out with an error.
             await asyncio.wait({event.future for event in self._arriving})

@@ -11,7 +11,6 @@ import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import date as Date  # noqa: N812 - the guide's parameter is called date
 from datetime import datetime
-from types import TracebackType
 from typing import Any
 
 import orjson
@@ -121,7 +120,7 @@ class AuditClient:
         Raises:
             InvalidInput: the event is wrong; `pointer` names the member.
             Refused: the event is right and not allowed.
-            UnknownOutcome: gave up after `retry_for`; the event may or may not be recorded.
+            UnknownOutcome: gave up, or was refused the repetition; the event may or may not be recorded.
             Unavailable: gave up, and the event is not recorded.
             ReceiptRejected: the log's answer does not prove that this event was recorded.
             ForkDetected: the log showed two histories.
@@ -151,12 +150,19 @@ class AuditClient:
         is raised, or stands in its receipt's place if `return_exceptions`.
         """
         calls: list[asyncio.Future[Receipt]] = []
+        gone: Unavailable | None = None
         for number, event in enumerate(events, 1):
+            calls.append(asyncio.get_running_loop().create_future())
             try:
-                calls.append(await self._submit(**event))
+                if gone is None:
+                    calls[-1] = await self._submit(**event)
+                else:
+                    encode_event(**event)
+                    calls[-1].set_exception(gone)
             except TlogError as error:
-                calls.append(asyncio.get_running_loop().create_future())
                 calls[-1].set_exception(error)
+                # Who waited for a session in vain did so for all: the next would wait as long again.
+                gone = error if isinstance(error, Unavailable) else gone
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
         results = await asyncio.gather(*calls, return_exceptions=True)
@@ -187,8 +193,7 @@ class AuditClient:
         """
         params = query(stream_id=stream_id, from_sequence=from_sequence, to_sequence=to_sequence)
         answer = await self._link.get("/api/v1/verify", params, _VERIFY_TIMEOUT)
-        result: VerifyResult = convert(answer, VerifyResult)
-        return result
+        return convert(answer, VerifyResult)
 
     async def get_proof(self, event_id: str, wait: str | None = None) -> Proof:
         """The proof package of an event, verified under the log's key; it never holds payload data.
@@ -267,8 +272,8 @@ class AuditClient:
             severity=severity,
             tag=tag,
             limit=page,
+            **{"from": from_},
         )
-        params.update(query(**{"from": from_}))
         while True:
             document = await self._link.get("/api/v1/events", params)
             found, cursor = document.get("events"), document.get("next_cursor")
@@ -291,10 +296,5 @@ class AuditClient:
     async def __aenter__(self) -> AuditClient:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()

@@ -2,7 +2,7 @@
 
     TlogError
     ├── VerificationError
-    │   └── Caught              the log was caught; `evidence` is the file that shows it
+    │   └── Caught              the log was caught; `evidence` is the file that shows it, None if it cannot be written
     │       ├── ReceiptRejected     an answer does not prove that this event was recorded
     │       └── ForkDetected        two signed heads, or a head and a refusal, that cannot both be right
     ├── LogKeyChanged           the log shows another key than the one configured or pinned
@@ -10,7 +10,7 @@
     ├── StateUnusable           the files that hold pins and heads cannot be read, written or believed
     └── Unavailable
         ├── NetworkFailure      nothing answered in time; the request may or may not have been carried out
-        └── UnknownOutcome      gave up: the event may or may not be recorded
+        └── UnknownOutcome      gave up, or was refused when asking again: the event may or may not be recorded
 
 A fault of one event is `InvalidInput` with the pointer of the member, whether it was found here or by
 the log; everything else that the log refuses is `Refused`.
@@ -26,9 +26,14 @@ from tlog.errors import TlogError, Unavailable, VerificationError
 class Caught(VerificationError):
     """The log was caught. `evidence` is the file with what it said; keep it, and tell others."""
 
-    def __init__(self, detail: str, evidence: Path) -> None:
-        super().__init__(f"{detail}; the evidence is in {evidence}")
-        self.evidence = evidence
+    def __init__(self, detail: str, evidence: Path | StateUnusable) -> None:
+        """`evidence`: the file, or why it could not be written."""
+        if isinstance(evidence, Path):
+            self.evidence: Path | None = evidence
+            super().__init__(f"{detail}; the evidence is in {evidence}")
+        else:
+            self.evidence = None
+            super().__init__(f"{detail}; the evidence could not be kept: {evidence.detail}")
 
 
 class ReceiptRejected(Caught):
@@ -69,7 +74,7 @@ class NetworkFailure(Unavailable):
 
 
 class UnknownOutcome(Unavailable):
-    """Gave up retrying. The event may or may not be recorded; sending it again may record it twice."""
+    """Gave up, or was refused when asking again. The event may or may not be recorded; a new one may be recorded twice."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("unknown-outcome", detail)

@@ -100,7 +100,7 @@ class HeadKeeper:
 
         Raises:
             ForkDetected: a proof fails, or the log refuses to give one.
-            Unavailable, BadAnswer: could not ask; the heads stay collected.
+            Unavailable, BadAnswer, StateUnusable: could not ask, or not keep; the heads stay collected.
         """
         async with self._checking:
             self._last_check = self._clock()
@@ -114,11 +114,12 @@ class HeadKeeper:
             chain = sorted([*chain, self.newest], key=lambda head: head.size)
         for older, newer in pairwise(chain):
             await self._demand(older, newer)
+        # If it cannot be kept, all stay collected, and are checked and kept another time.
+        other = await asyncio.to_thread(self._pins.advance, self._log, chain[-1])
         self.newest = chain[-1]
         for size, head in collected.items():
             if self._pending.get(size) is head:
                 del self._pending[size]
-        other = await asyncio.to_thread(self._pins.advance, self._log, self.newest)
         if other is not None:
             self.observe(other.checkpoint, other.note)
 

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from tlog.client.answers import open_answer
-from tlog.client.errors import BadAnswer, Caught, ForkDetected, ReceiptRejected
+from tlog.client.errors import BadAnswer, Caught, ForkDetected, ReceiptRejected, StateUnusable
 from tlog.client.heads import HeadKeeper
 from tlog.client.outgoing import Outgoing
 from tlog.client.pins import Pins
@@ -197,8 +197,9 @@ class Link:
                 await asyncio.sleep(wait)
                 try:
                     await heads.check()
-                except (Unavailable, BadAnswer):
-                    # Asked again an interval later; until then the kept head stays the old one.
+                except (Unavailable, BadAnswer, StateUnusable):
+                    # Tried again an interval later; until then the kept head stays the old one. What is wrong with the
+                    # directory is told by the next `attest`, or by `close`.
                     continue
         except ForkDetected as error:
             self._fork = error
@@ -235,7 +236,7 @@ class Link:
     async def close(self) -> None:
         """Check the heads that were collected, if the log still answers, and close the connections.
 
-        Raises: ForkDetected.
+        Raises: ForkDetected; StateUnusable when the newest head cannot be kept.
         """
         try:
             if self._checking is not None:

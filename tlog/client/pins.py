@@ -117,10 +117,14 @@ class Pins:
             self._replace(head_file(log), head.note)
             return None
 
-    def save_fork(self, log: Verifier, data: bytes) -> Path:
-        """Write evidence that the key `log` signed two histories, and remember it; its path."""
+    def save_fork(self, log: Verifier, data: bytes) -> Path | StateUnusable:
+        """Write evidence that the key `log` signed two histories, and remember it; as `save_evidence`."""
         path = self.save_evidence("fork", data)
-        self._replace(fork_file(log), os.fsencode(path) + b"\n")
+        try:
+            if isinstance(path, Path):
+                self._replace(fork_file(log), os.fsencode(path) + b"\n")
+        except StateUnusable as error:
+            return error
         return path
 
     def fork(self, log: Verifier) -> Path | None:
@@ -128,12 +132,18 @@ class Pins:
         data = self._read(fork_file(log))
         return None if data is None else Path(os.fsdecode(data).rstrip("\n"))
 
-    def save_evidence(self, what: str, data: bytes) -> Path:
-        """Write a new file with `data` and return its path; an existing one is never overwritten."""
+    def save_evidence(self, what: str, data: bytes) -> Path | StateUnusable:
+        """Write a new file with `data`; an existing one is never overwritten.
+
+        Returns its path, or why it cannot be written. Raises nothing: that the log was caught is the greater news.
+        """
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         name = f"evidence/{stamp}-{what}-{secrets.token_hex(4)}.json"
-        self._make("evidence")
-        self._replace(name, data)
+        try:
+            self._make("evidence")
+            self._replace(name, data)
+        except StateUnusable as error:
+            return error
         return self.directory / name
 
     def _read(self, name: str) -> bytes | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -38,6 +39,8 @@ class AuditClient:
             base_url, tenant_id, agent_id, agent_code_hash, **options
         )
         self._loop = asyncio.new_event_loop()
+        self._closing, self._calling = threading.Lock(), threading.Lock()
+        self._ended = False
         self._thread = threading.Thread(target=self._run_loop, name="tlog-client", daemon=True)
         self._thread.start()
 
@@ -80,17 +83,23 @@ class AuditClient:
             yield event
 
     def close(self) -> None:
-        """Wait for every event's receipt or error, disconnect, end the thread. Twice is no fault."""
-        if self._loop.is_closed():
-            return
-        try:
-            self._call(self._client.aclose())
-        finally:
-            self._call(self._loop.shutdown_asyncgens())
-            self._call(self._loop.shutdown_default_executor())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+        """Wait for every event's receipt or error, disconnect, end the thread. Twice is no fault.
+
+        Calls of other threads that are still waiting then, for an answer to something else, end with RuntimeError.
+        """
+        with self._closing:
+            if self._ended:
+                return
+            try:
+                self._call(self._client.aclose())
+            finally:
+                with self._calling:
+                    self._ended = True
+                # Every call is in the loop by now or refused, and what is in the loop ends before it.
+                asyncio.run_coroutine_threadsafe(_end(), self._loop).result()
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._thread.join()
+                self._loop.close()
 
     aclose = close
 
@@ -110,16 +119,31 @@ class AuditClient:
         self._loop.run_forever()
 
     def _call(self, work: Coroutine[Any, Any, _T]) -> _T:
-        if self._loop.is_closed():
-            work.close()
-            raise RuntimeError("this client is closed")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._calling:
+            if self._ended:
+                work.close()
+                raise RuntimeError("this client is closed")
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
+        except CancelledError:
+            raise RuntimeError("this client is closed") from None
         except BaseException:
             # An interrupt of the waiting thread ends the waiting, here and there.
             future.cancel()
             raise
+
+
+async def _end() -> None:
+    """End everything else in this loop: nobody waits for a loop that stopped."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+    loop = asyncio.get_running_loop()
+    await loop.shutdown_asyncgens()
+    await loop.shutdown_default_executor()
 
 
 async def _next(events: AsyncIterator[Event]) -> Event | None:
