@@ -231,6 +231,9 @@ class Accounts:
             self._load()
 
     def _open_token(self, token: str) -> Session:
+        if token.startswith(KEY_PREFIX):
+            detail = "this is an API key: POST /api/v1/attest exchanges it for a token"
+            raise Refused("invalid-token", detail)
         claims = self._tokens.read(token)
         with self._lock:
             row = self._key_row(claims.key_id)

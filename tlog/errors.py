@@ -33,6 +33,10 @@ class InvalidInput(TlogError):
         super().__init__(kind, detail)
         self.pointer = pointer
 
+    def __str__(self) -> str:
+        # A traceback shows this alone: "must be one of 1, 2, 3" helps nobody who does not see what must.
+        return f"{self.detail} (at {self.pointer})" if self.pointer else self.detail
+
 
 class Refused(TlogError):
     """Right form, not allowed. `extra` holds what the caller needs to go on, such as `expected`."""

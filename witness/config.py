@@ -146,6 +146,9 @@ def check_witness_name(name: str) -> None:
     check_name(name)
     if not name.isascii() or not name.isprintable() or '"' in name or "\\" in name:
         raise InvalidInput("config", f"name {name!r} is not printable ASCII as it stands in a URL")
+    if "://" in name:
+        # C2SP wants a URL without scheme. The name can never be changed, so it is said now.
+        raise InvalidInput("config", f"name {name!r} is a URL with its scheme: leave that out")
     if len(name) > MAX_NAME:
         raise InvalidInput("config", f"the name has at most {MAX_NAME} characters")
 

@@ -606,6 +606,7 @@ def committed(event: dict) -> dict[str, object]:
 
 def check_payload(event: Event, fields: dict[str, object]) -> str:
     """[8] leaf_i = JCS([salt_i, pointer_i, value_i]); salts are SHAKE-256 output of the master salt."""
+    demand("salt" in event.document, "give the payload with a receipt, which has the salt")
     ordered = sorted({"": None, **fields}.items(), key=lambda field: field[0].encode())
     count = len(ordered)
     master = unbase64(event.document.get("salt"), 32)

@@ -83,6 +83,8 @@ async def test_every_documented_route_exists(site: Site, route: Any) -> None:
     await site.published()
     answer = await site.call(route.method, path)
     assert answer.status not in (404, 405)
+    if answer.status == 200:
+        assert answer.headers["Content-Type"] in operation(route)["responses"]["200"]["content"]
 
 
 @each_route

@@ -177,6 +177,7 @@ async def test_two_authorization_headers(site: Site) -> None:
 async def test_a_key_is_no_token_and_a_token_is_no_key(site: Site) -> None:
     answer = await site.post(EVENT, site.keys.both)
     assert (answer.status, answer.kind) == (401, "invalid-token")
+    assert "/api/v1/attest" in answer.json()["detail"]
     answer = await site.attest(await site.token())
     assert (answer.status, answer.kind) == (401, "invalid-credentials")
 

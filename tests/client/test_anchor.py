@@ -147,4 +147,6 @@ def test_a_log_that_tells_something_else(changes: dict[str, Any], tmp_path: Path
     assert list(tmp_path.iterdir()) == []
     assert good.save(tmp_path) == STAMP["verify"]
     assert len(list(tmp_path.iterdir())) == 4
+    assert good.save(tmp_path / "new" / "audit") == STAMP["verify"]
+    assert len(list((tmp_path / "new" / "audit").iterdir())) == 4
     assert Anchor("2026-03-20", "missing").save(tmp_path) == []

@@ -206,8 +206,34 @@ async def test_faults_are_found_before_anything_is_sent(log: LogProcess, tmp_pat
         for pointer, members in cases.items():
             with pytest.raises(InvalidInput) as wrong:
                 await client.ingest(**{**lean(), **members})
-            if pointer != "/payload/x":
-                assert wrong.value.pointer == pointer
+            assert wrong.value.pointer == pointer
+
+
+def endless() -> list[Any]:
+    """A list that holds itself."""
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("changed", "pointer"),
+    [
+        ({"payload": {"x": [1, {"at": datetime(2026, 3, 20)}]}}, "/payload/x/1/at"),
+        ({"payload": {"a/b": (0, float("nan"))}}, "/payload/a~1b/1"),
+        ({"payload": {"x": {1: 2}}}, "/payload/x"),
+        ({"payload": {"x": endless()}}, "/payload"),
+        ({"context": {"x": 2**53}}, "/context/x"),
+        ({"event_type": "\ud800"}, "/event_type"),
+        ({"decision_surface": {"decision": "APPROVE"}}, "/decision_surface/decision"),
+    ],
+)
+def test_a_fault_names_its_member(changed: dict[str, Any], pointer: str) -> None:
+    """In the text too, which is all that a traceback shows."""
+    with pytest.raises(InvalidInput) as caught:
+        encode_event(**{**lean(), **changed})
+    assert caught.value.pointer == pointer
+    assert str(caught.value) == f"{caught.value.detail} (at {pointer})"
 
 
 async def test_a_payload_is_taken_as_it_was_at_the_call(log: LogProcess, tmp_path: Path) -> None:

@@ -183,6 +183,13 @@ def test_submitted_values(path: str, capsys: pytest.CaptureFixture[str]) -> None
     assert (status == 0) == FILES[path]["commits"], last
 
 
+def test_a_package_has_no_salt(capsys: pytest.CaptureFixture[str]) -> None:
+    """A payload beside one is told where it belongs."""
+    payload = str(ROOT / files("submissions")[0])
+    status, last = run(capsys, ROOT / "packages" / "good" / "event.json", "--payload", payload)
+    assert (status, "with a receipt" in last) == (1, True), last
+
+
 def test_genesis_proves_the_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good = ROOT / "receipts" / "good" / "event.json"
     genesis = tmp_path / "genesis.json"

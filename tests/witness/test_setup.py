@@ -84,7 +84,20 @@ def test_init_beside_another_init(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a+b", "é.example", 'a"b', "a\\b", "x" * 248, "a\nb"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "a b",
+        "a+b",
+        "é.example",
+        'a"b',
+        "a\\b",
+        "x" * 248,
+        "a\nb",
+        "https://witness.example.org/w1",
+    ],
+)
 def test_names_that_cannot_be(tmp_path: Path, name: str) -> None:
     """Nothing is made."""
     with pytest.raises(InvalidInput):

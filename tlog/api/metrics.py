@@ -19,6 +19,8 @@ from tlog.api.query import refuse_query
 from tlog.log import Log
 from tlog.witnesses.keeper import STATUSES
 
+PROMETHEUS = CONTENT_TYPE_LATEST
+
 
 async def get_metrics(request: web.Request) -> web.Response:
     """Counters and gauges in the text format of Prometheus."""
@@ -27,7 +29,7 @@ async def get_metrics(request: web.Request) -> web.Response:
     registry.register(_LogCollector(request.app[WRITER]))
     return web.Response(
         body=generate_latest(registry),
-        headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"},
+        headers={"Content-Type": PROMETHEUS, "Cache-Control": "no-store"},
     )
 
 

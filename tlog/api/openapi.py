@@ -15,6 +15,7 @@ from tlog import __version__
 from tlog.api.answers import Problem
 from tlog.api.body import JSON, NDJSON
 from tlog.api.context import json_response
+from tlog.api.metrics import PROMETHEUS
 from tlog.api.problems import PROBLEM_JSON, URN, status_of_kind
 from tlog.api.query import NoQuery, refuse_query
 
@@ -250,7 +251,8 @@ def _answers(route: Route) -> dict[str, Any]:
 def _bytes(status: int, media: str) -> dict[str, Any]:
     if status == 304:
         return {"description": "What the client holds is the newest."}
-    return {"description": "As C2SP tlog-tiles says.", "content": {media: {}}}
+    text = "For Prometheus." if media == PROMETHEUS else "As C2SP tlog-tiles says."
+    return {"description": text, "content": {media: {}}}
 
 
 def _problems(route: Route) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from tlog.api.events import post_batch, post_event
 from tlog.api.health import get_health
 from tlog.api.health_answers import Health
 from tlog.api.lookup import get_event, list_events
-from tlog.api.metrics import get_metrics
+from tlog.api.metrics import PROMETHEUS, get_metrics
 from tlog.api.openapi import get_openapi
 from tlog.api.proof import get_package
 from tlog.api.sth import get_sth, get_streams
@@ -203,7 +203,7 @@ ROUTES = (
     ),
     Route(
         "GET", "/metrics", ANYONE, get_metrics,
-        {200: None}, media=TEXT, relay=every,
+        {200: None}, media=PROMETHEUS, relay=every,
     ),
     Route(
         "GET", "/openapi.json", ANYONE, get_openapi,

@@ -39,7 +39,8 @@ class Anchor(msgspec.Struct, frozen=True):
     def save(self, directory: str | os.PathLike[str]) -> list[str]:
         """Write checkpoint, request, reply and chain of each timestamp, durably; the commands that check them there.
 
-        They want the authority's root certificate as `tsa-roots.pem` beside them, from a source that you trust.
+        A directory that is not there is made. The commands want the authority's root certificate beside them as
+        `tsa-roots.pem`, from a source that you trust.
         Raises: BadAnswer when the log's answer is not of the form that it must have; then nothing is written.
         """
         commands: list[str] = []
@@ -59,6 +60,8 @@ class Anchor(msgspec.Struct, frozen=True):
             raise BadAnswer(f"the answer is not a day's timestamps: {error!r}") from None
         if not usable:
             raise BadAnswer("the answer names files or commands that are not a timestamp's")
+        if contents:
+            Path(directory).mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
             write_durably(Path(directory) / name, content)
         return commands

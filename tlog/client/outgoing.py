@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from tlog.core.canonical import canonical
+from tlog.core.commitment import pointer_escape
 from tlog.core.strict_json import MAX_DEPTH, loads
 from tlog.errors import InvalidInput
 from tlog.events.submission import SALT_SIZE, Submission, parse_event
@@ -124,8 +125,33 @@ def encode_event(
         value["tags"] = _list(tags, "tags")
     if occurred_at is not None:
         value["occurred_at"] = _time(occurred_at)
-    raw = canonical(value)
+    raw = _encode(value)
     return raw, parse_event(_reread(raw))
+
+
+def _encode(value: dict[str, Any]) -> bytes:
+    """The canonical form. Raises: InvalidInput, with the pointer that `canonical` has not."""
+    try:
+        return canonical(value)
+    except InvalidInput as error:
+        raise InvalidInput(error.kind, error.detail, _place(value)) from None
+
+
+def _place(value: object) -> str:
+    """The JSON Pointer of the innermost value that has no canonical form."""
+    members: Iterable[tuple[object, object]] = ()
+    if isinstance(value, dict):
+        members = value.items()
+    elif isinstance(value, list | tuple):
+        members = enumerate(value)
+    for name, member in members:
+        try:
+            canonical(member)
+        except InvalidInput as error:
+            # What is too deep may have no end.
+            inner = "" if error.kind == "too-deep" else _place(member)
+            return f"/{pointer_escape(str(name))}{inner}"
+    return ""
 
 
 def _reread(raw: bytes) -> Any:

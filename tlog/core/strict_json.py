@@ -122,6 +122,7 @@ _string = re.compile(
 _number = re.compile(
     r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"  # RFC 8259 section 6
 ).match
+_constant = re.compile("-?(?:NaN|Infinity)").match  # what Python and JavaScript write
 _lone_surrogate = re.compile("[\ud800-\udfff]").search
 _LITERALS = {"t": ("true", True), "f": ("false", False), "n": ("null", None)}
 
@@ -248,6 +249,9 @@ class _Scanner:
     def _number(self) -> int | float:
         match = _number(self._text, self._at)
         if match is None:
+            constant = _constant(self._text, self._at)
+            if constant is not None:
+                self._fail("invalid-json", f"JSON has no {constant[0]}, at character {self._at}")
             self._syntax("a value")
         token = match[0]
         number: int | float

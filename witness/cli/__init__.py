@@ -41,9 +41,9 @@ def cli() -> None:
 
     \b
     A witness in three commands:
-      witness init ./witness --name witness.example.org/w1                       keys, settings, store; prints the vkeys
-      witness add-log ./witness --url https://log.example.com --vkey VKEY        the logs that it cosigns
-      witness serve ./witness                                                    answers on http://127.0.0.1:7380
+      witness init ./w1 --name witness.example.org/w1                       keys, settings, store; prints the vkeys
+      witness add-log ./w1 --url https://log.example.com --vkey VKEY        the logs that it cosigns
+      witness serve ./w1                                                    answers on http://127.0.0.1:7380
 
     \b
     Exit codes: 0 done or cosigned, 1 a lie was found, 2 wrong usage or input, 3 refused,

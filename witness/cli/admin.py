@@ -30,7 +30,7 @@ def init(directory: Path, name: str) -> None:
 
     \b
     Example:
-      witness init ./witness --name witness.example.org/w1 > vkeys
+      witness init ./w1 --name witness.example.org/w1 > vkeys
     """
     from witness.setup import init_witness
 
@@ -67,8 +67,8 @@ def vkey(directory: Path, policy: bool, url: str) -> None:
 
     \b
     Examples:
-      witness vkey ./witness
-      witness vkey ./witness --policy --url https://witness.example.org > policy.txt
+      witness vkey ./w1
+      witness vkey ./w1 --policy --url https://witness.example.org > policy.txt
     """
     import os
 
@@ -105,8 +105,8 @@ def add_log(
 
     \b
     Examples:
-      witness add-log ./witness --url https://log.example.com --vkey log.example.com+8a1c…
-      witness add-log ./witness --list log-list.txt
+      witness add-log ./w1 --url https://log.example.com --vkey log.example.com+8a1c…
+      witness add-log ./w1 --list log-list.txt
     """
     from witness.logbook import add_logs
     from witness.setup import beside
@@ -141,7 +141,7 @@ def list_logs(directory: Path) -> None:
 
     \b
     Example:
-      witness list-logs ./witness
+      witness list-logs ./w1
     """
     from witness.logbook import listing
     from witness.setup import beside

@@ -25,7 +25,7 @@ def anchor() -> None:
 
     \b
     Example:
-      witness anchor now ./witness && witness anchor verify ./witness
+      witness anchor now ./w1 && witness anchor verify ./w1
     """
 
 
@@ -40,7 +40,7 @@ def now(directory: Path) -> None:
 
     \b
     Example:
-      witness anchor now ./witness
+      witness anchor now ./w1
     """
     from witness import config
     from witness.anchorer import Anchorer
@@ -74,7 +74,7 @@ def list_anchors(directory: Path) -> None:
 
     \b
     Example:
-      witness anchor list ./witness
+      witness anchor list ./w1
     """
     from witness import config
     from witness.anchor import AnchorStore, days_without
@@ -106,8 +106,8 @@ def verify(directory: Path, roots: Path | None) -> None:
 
     \b
     Examples:
-      witness anchor verify ./witness
-      witness anchor verify ./witness --roots tsa.pem
+      witness anchor verify ./w1
+      witness anchor verify ./w1 --roots tsa.pem
     """
     from tlog.core.timestamp import parse_roots
     from witness import config

@@ -40,7 +40,7 @@ def cosign(directory: Path, request_file: Path, output: Path) -> int:
 
     \b
     Example:
-      witness cosign ./witness request.txt -o cosignature.txt
+      witness cosign ./w1 request.txt -o cosignature.txt
     """
     from tlog.core.add_checkpoint import parse_request
     from witness.witness import Witness
@@ -119,8 +119,8 @@ def resume(
 
     \b
     Examples:
-      witness resume ./witness log.example.com --fetch
-      witness resume ./witness log.example.com --note newest.note
+      witness resume ./w1 log.example.com --fetch
+      witness resume ./w1 log.example.com --note newest.note
     """
     import asyncio
     import os

@@ -20,7 +20,7 @@ def evidence() -> None:
 
     \b
     Example:
-      witness evidence list ./witness
+      witness evidence list ./w1
     """
 
 
@@ -35,7 +35,7 @@ def list_all(directory: Path) -> int:
 
     \b
     Example:
-      witness evidence list ./witness
+      witness evidence list ./w1
     """
     from witness.evidence import EvidenceStore
     from witness.setup import beside
@@ -56,7 +56,7 @@ def show(directory: Path, id: str) -> None:
 
     \b
     Example:
-      witness evidence show ./witness 5f2d8c1e
+      witness evidence show ./w1 5f2d8c1e
     """
     row = _get(directory, id)
     click.echo(f"{row.kind} {row.id}\nlog {row.log}\nfound {_when(row.found)}, from {row.source}")
@@ -80,7 +80,7 @@ def export(directory: Path, id: str, output: Path | None) -> None:
 
     \b
     Example:
-      witness evidence export ./witness 5f2d8c1e -o fork.json
+      witness evidence export ./w1 5f2d8c1e -o fork.json
       tlog proof verify fork.json --vkey VKEY
     """
     row = _get(directory, id)
@@ -103,7 +103,7 @@ def resolve(directory: Path, origin: str, reason: str) -> None:
 
     \b
     Example:
-      witness evidence resolve ./witness log.example.com --reason "restored from a backup, see ticket 4711"
+      witness evidence resolve ./w1 log.example.com --reason "restored from a backup, see ticket 4711"
     """
     from witness.evidence import EvidenceStore
     from witness.setup import beside

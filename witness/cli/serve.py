@@ -37,8 +37,8 @@ def serve(directory: Path, listen: str) -> int:
 
     \b
     Examples:
-      witness serve ./witness
-      witness serve ./witness --listen 0.0.0.0:7380
+      witness serve ./w1
+      witness serve ./w1 --listen 0.0.0.0:7380
     """
     from witness.server import serve as run
 
