@@ -175,7 +175,7 @@ def judge(directory: Path, start: int = 0, end: int | None = None) -> Judge:
 def test_it_judges_as_this_process_does(directory: Path) -> None:
     """The whole stream and a part of it: the report is the one that is made here."""
     for start, end in ((0, None), (300, 700)):
-        (answer,) = asked(frame(setup_of(directory)), frame(judge(directory, start, end)))
+        *_, answer = asked(frame(setup_of(directory)), frame(judge(directory, start, end)))
         with Inspection.open(directory, {}) as inspection:
             here = verify_stream(inspection.reader, STREAM, start, end, vault=inspection._vault)
         assert answer == Verdict(here)
