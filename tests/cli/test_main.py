@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 
@@ -31,6 +32,7 @@ FAILURES = [
     (StateUnusable("x"), 2),
     (PermissionError(13, "Permission denied", "x"), 2),
     (OSError("x"), 2),
+    (OSError(errno.ENOSPC, "No space left on device"), 4),
     (ModuleNotFoundError("x", name="lmdb"), 2),
     (Refused("x", "x"), 3),
     (Unavailable("x", "x"), 4),

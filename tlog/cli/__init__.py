@@ -8,6 +8,7 @@ Results go to standard output, everything for human eyes only to standard error;
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from collections.abc import Callable
@@ -83,7 +84,8 @@ def guarded(run: Callable[[], object]) -> int:
         return _say(f"tlog: {error.detail}", exit_code(error))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _say(f"tlog: {where}{error.strerror or error}", 2)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return _say(f"tlog: {where}{error.strerror or error}", 4 if full else 2)
     except SystemExit:
         # What click makes of a closed pipe; its own code for it is 1, which here means a lie.
         return PIPE_CLOSED

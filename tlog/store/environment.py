@@ -31,6 +31,9 @@ DAMAGED = (
     *(lmdb.PanicError, lmdb.VersionMismatchError),
 )
 
+# What LMDB raises where there is no room.
+DISK_FULL = lmdb.DiskError
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode_log = row_decoder(LogRow)
 _decode_commit = row_decoder(CommitRow)
@@ -169,7 +172,7 @@ def put_stream_row(txn: Any, db: Any, number: int, row: StreamRow) -> None:
 def _environment(path: Path, *, readonly: bool, create: bool) -> Any:
     try:
         return lmdb.open(
-            os.fspath(path),
+            os.fsencode(path),
             map_size=MAP_SIZE,
             max_dbs=len(layout.DATABASES),
             max_readers=256,
