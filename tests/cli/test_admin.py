@@ -107,6 +107,36 @@ def test_a_creation_that_was_cut_off_is_told(call: Call, directory: Path) -> Non
     assert answer.code == 2 and "tlog.toml is lost" in answer.err
 
 
+@pytest.mark.parametrize("part", ["log", "keys", "accounts"])
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (lmdb.ReadonlyError("Permission denied"), "must be writable"),
+        (lmdb.MemoryError("Cannot allocate memory"), "cannot be opened"),
+    ],
+)
+def test_an_environment_that_cannot_be_opened(
+    call: Call,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    part: str,
+    error: lmdb.Error,
+    said: str,
+) -> None:
+    """Wrong owner, ulimit: a fault of the machine, told in one line that names the folder."""
+    really = lmdb.open
+
+    def refuses(path: bytes, **options: object) -> object:
+        if path == os.fsencode(directory / part):
+            raise error
+        return really(path, **options)
+
+    monkeypatch.setattr(lmdb, "open", refuses)
+    answer = call("stream", "create", directory, "acme:prod:x")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert said in answer.err and f"{directory}/{part}" in answer.err
+
+
 @pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"PRIVATE+KEY+x"])
 def test_a_damaged_key_is_named(call: Call, directory: Path, data: bytes) -> None:
     """Which of the files in DIR it is."""

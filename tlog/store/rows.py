@@ -18,7 +18,7 @@ from typing import Any
 import lmdb
 
 from tlog.errors import CorruptStore, Refused, Unavailable
-from tlog.store.environment import DAMAGED, DISK_FULL, check_size
+from tlog.store.environment import DAMAGED, DISK_FULL, check_size, told_in_our_words
 
 MAP_SIZE = 64 << 30  # sparse: address space, not disk
 IDENTITY = b"M"
@@ -186,12 +186,10 @@ class Rows:
 
 
 def _environment(path: Path, create: bool) -> Any:
-    try:
+    with told_in_our_words(path):
         return lmdb.open(
             os.fsencode(path), map_size=MAP_SIZE, max_dbs=0, mode=0o600, create=create, subdir=True
         )
-    except DAMAGED as error:
-        raise CorruptStore(f"{path} is damaged: {error}") from error
 
 
 def _copy(env: Any, fresh: Path, without: bytes) -> None:
