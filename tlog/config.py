@@ -6,6 +6,7 @@ Unknown names are refused: a mistyped setting must not silently be a default.
 from __future__ import annotations
 
 import math
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -143,6 +144,21 @@ def check(config: Config) -> Config:
     if config.publish_idle_interval < config.publish_interval:
         raise InvalidInput("config", "publish_interval <= publish_idle_interval is required")
     return config
+
+
+def write(directory: Path, origin: str) -> None:
+    """Write a new tlog.toml, durably: all of it or none, whenever the machine stops."""
+    draft = directory / f".{FILE}"
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(render(origin))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(directory / FILE)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def render(origin: str) -> str:

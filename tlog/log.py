@@ -85,15 +85,15 @@ def _fill(directory: Path, config: Config, vkey: str, undo: ExitStack) -> None:
         undo.callback((directory / config.guard).unlink, missing_ok=True)
     finally:
         store.close()
-    # Last: without this file the directory is not a log, so a creation cut off before is never served.
-    (directory / settings.FILE).write_text(settings.render(config.origin), encoding="utf-8")
-    log = Log(directory)
+    log = Log(directory, config=config)
     try:
         log.start()
         opening = log.preparer.opening(OPERATIONS_STREAM, public=True)
         log.append_now([], {OPERATIONS_STREAM: opening})
     finally:
         log.close()
+    # Last: without this file the directory is not a log, so a creation cut off before is never served.
+    settings.write(directory, config.origin)
 
 
 def _clear(directory: Path) -> None:

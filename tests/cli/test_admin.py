@@ -20,7 +20,7 @@ from tlog.cli import admin
 from tlog.core.note import parse_vkey
 from tlog.declarations import declared
 from tlog.errors import Refused
-from tlog.log import Log
+from tlog.log import Log, init_log
 
 
 @pytest.fixture
@@ -98,6 +98,24 @@ def test_an_init_without_room(call: Call, tmp_path: Path, monkeypatch: pytest.Mo
     assert (answer.code, answer.out) == (4, "")
     assert answer.err.count("\n") == 1 and "room" in answer.err
     assert call("init", tmp_path / "log", "--origin", ORIGIN).code == 0
+
+
+def test_no_part_of_a_log_is_served(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A creation that is cut off at its last step, the genesis of the operations stream, has left no log."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Log, "append_now", killed)
+        patched.setattr("tlog.log._clear", lambda _: None)
+        with pytest.raises(KeyboardInterrupt):
+            init_log(tmp_path / "log", ORIGIN)
+    assert (tmp_path / "log" / "log" / "data.mdb").exists()
+    answer = call("stream", "create", tmp_path / "log", "acme:prod:x")
+    assert answer.code == 2 and "cut off" in answer.err
 
 
 def test_a_creation_that_was_cut_off_is_told(call: Call, directory: Path) -> None:
