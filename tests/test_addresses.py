@@ -34,4 +34,4 @@ def test_a_reserved_address_takes_connections_once_somebody_listens(host: str) -
 def test_what_is_printed() -> None:
     """As one process prints it."""
     text = serving("log.example.com", "vkey", [("127.0.0.1", 1), ("::1", 2, 0, 0)])
-    assert text == "serving log.example.com on http://127.0.0.1:1, http://::1:2\nvkey vkey"
+    assert text == "serving log.example.com on http://127.0.0.1:1, http://[::1]:2\nvkey vkey"

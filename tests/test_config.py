@@ -52,6 +52,7 @@ def test_the_environment_has_precedence(tmp_path: Path) -> None:
         ("rate_events = -1.0", "rate_events"),
         ("rate_events = nan", "rate_events"),
         ("token_lifetime = 0", "token_lifetime"),
+        ("token_lifetime = 86_401", "token_lifetime"),
         ("request_timeout = inf", "request_timeout"),
         ("min_free_disk = -1", "min_free_disk"),
         ("publish_interval = 0", "publish_interval"),
@@ -68,6 +69,15 @@ def test_what_cannot_be_is_refused(tmp_path: Path, text: str, named: str) -> Non
     with pytest.raises(InvalidInput, match=named) as caught:
         load(tmp_path, {})
     assert caught.value.kind == "config"
+
+
+def test_a_variable_at_fault_is_named(tmp_path: Path) -> None:
+    """Not the file, in which there is nothing to repair."""
+    write(tmp_path, f'origin = "{ORIGIN}"\nguard = 5\nmax_batch = 5')
+    with pytest.raises(InvalidInput, match=r"^TLOG_MAX_BATCH: "):
+        load(tmp_path, {"TLOG_MAX_BATCH": "many", "TLOG_GUARD": "g"})
+    with pytest.raises(InvalidInput, match=rf"^{tmp_path}/tlog\.toml: .*guard"):
+        load(tmp_path, {"TLOG_MAX_BATCH": "7"})
 
 
 def test_the_disk_may_be_filled_on_purpose() -> None:

@@ -9,8 +9,12 @@ from typing import Any
 
 def serving(origin: str, vkey: str, addresses: Sequence[tuple[Any, ...]]) -> str:
     """What is printed once all accept connections."""
-    shown = ", ".join(f"http://{address[0]}:{address[1]}" for address in addresses)
+    shown = ", ".join(f"http://{_host(address[0])}:{address[1]}" for address in addresses)
     return f"serving {origin} on {shown}\nvkey {vkey}"
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def reserve(host: str, port: int) -> list[socket.socket]:

@@ -6,10 +6,12 @@ Unknown names are refused: a mistyped setting must not silently be a default.
 from __future__ import annotations
 
 import math
+import os
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -22,12 +24,16 @@ else:
 
 FILE = "tlog.toml"
 MAX_ORIGIN = 55
+_MAX_TOKEN_LIFETIME = 86_400  # a revoked session is remembered for as long
 
 # Narrower than a key name of C2SP signed-note, so that it stands in a URL, a note and TOML as it is. It begins with a
 # letter or digit, as every root-log leaf must (design section 2.2).
 _origin = re.compile(
     r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"
 ).fullmatch
+
+
+_member = re.compile(r"`\$\.([a-z_]+)`").search
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,19 +92,34 @@ def load(directory: Path, environ: Mapping[str, str]) -> Config:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InvalidInput(
-            "not-initialised", f"{directory} is not an initialised log directory; run `tlog init`"
-        ) from error
+        remedy = "; run `tlog init`"
+        if (directory / "log.key").exists():
+            remedy = f": {FILE} is lost, or an init was cut off here, to be begun anew elsewhere"
+        detail = f"{directory} is not an initialised log directory{remedy}"
+        raise InvalidInput("not-initialised", detail) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput("config", f"{path}: {error}") from error
-    for name in SETTINGS:
-        text = environ.get(f"TLOG_{name.upper()}")
-        if text is not None:
-            values[name] = text
+    return _settings(values, environ, path)
+
+
+def initial(origin: str, environ: Mapping[str, str]) -> Config:
+    """Settings of a log that is to be made, as `load` will find them. Raises: InvalidInput naming the setting at fault."""
+    check(Config(origin))
+    config = _settings({"origin": origin}, environ, FILE)
+    if config.origin != origin:
+        raise InvalidInput("config", f"TLOG_ORIGIN is {config.origin}, not {origin}")
+    return config
+
+
+def _settings(values: dict[str, Any], environ: Mapping[str, str], path: object) -> Config:
+    given = {name: f"TLOG_{name.upper()}" for name in SETTINGS if f"TLOG_{name.upper()}" in environ}
+    values = {**values, **{name: environ[variable] for name, variable in given.items()}}
     try:
         return check(msgspec.convert(values, Config, strict=False))
     except msgspec.ValidationError as error:
-        raise InvalidInput("config", f"{path}: {error}") from error
+        named = _member(str(error))
+        where = path if named is None else given.get(named[1], path)
+        raise InvalidInput("config", f"{where}: {error}") from error
 
 
 def check(config: Config) -> Config:
@@ -115,9 +136,29 @@ def check(config: Config) -> Config:
         least = 0 if name == "min_free_disk" else math.ulp(0.0)
         if not isinstance(value, str) and not least <= value < math.inf:
             raise InvalidInput("config", f"{name} must be a positive number, not {value}")
+    if config.token_lifetime > _MAX_TOKEN_LIFETIME:
+        raise InvalidInput(
+            "config",
+            f"token_lifetime is at most {_MAX_TOKEN_LIFETIME}, not {config.token_lifetime}",
+        )
     if config.publish_idle_interval < config.publish_interval:
         raise InvalidInput("config", "publish_interval <= publish_idle_interval is required")
     return config
+
+
+def write(directory: Path, origin: str) -> None:
+    """Write a new tlog.toml, durably: all of it or none, whenever the machine stops."""
+    draft = directory / f".{FILE}"
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(render(origin))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(directory / FILE)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def render(origin: str) -> str:

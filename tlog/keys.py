@@ -187,11 +187,11 @@ class FileKey:
     def __init__(self, path: Path) -> None:
         """Read the key. Raises: InvalidInput (no-key, invalid-key); Refused (exposed-key) if others may read it."""
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            file = path.open("rb")
         except FileNotFoundError as error:
             raise InvalidInput("no-key", f"{path} is missing") from error
-        with os.fdopen(descriptor, "rb") as file:
-            if os.fstat(descriptor).st_mode & 0o077:
+        with file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
                 raise Refused(
                     "exposed-key", f"{path} is open to other users: chmod 600 {path.name}"
                 )

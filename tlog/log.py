@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from tlog.anchors import load_roots, open_anchors
 from tlog.config import Config
 from tlog.core.ids import parse_stream_id
 from tlog.core.note import Verifier, parse_vkey
-from tlog.errors import Refused, TlogError
+from tlog.errors import Refused, TlogError, Unavailable
 from tlog.keys import FileKey
 from tlog.prepare import Preparer
 from tlog.publication import Publication
@@ -35,7 +37,7 @@ from tlog.sequencer.recover import create_log, open_log
 from tlog.served import Person
 from tlog.signers import LogSigner, create_key, load_key
 from tlog.store import layout
-from tlog.store.environment import LogStore
+from tlog.store.environment import DISK_FULL, LogStore
 from tlog.store.layout import LogRow
 from tlog.vault import Vault
 from tlog.witnesses.policy import load_policy
@@ -53,32 +55,51 @@ def init_log(directory: Path, origin: str) -> str:
 
     Returns its vkey. Raises: Refused when anything of a log is there already; InvalidInput for a bad origin.
     """
-    settings.check(Config(origin))
+    config = settings.initial(origin, os.environ)
     if directory.exists() and any(directory.iterdir()):
         raise Refused("exists", f"{directory} is not empty; a log is never overwritten")
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Of two at once one gets past here, and what is in the directory from then on is its own.
     signer = create_key(directory / "log.key", origin)
-    FileKey.create(directory / "vault.key")
-    Vault.create(directory / "keys", FileKey(directory / "vault.key")).close()
-    Accounts.create(directory / "accounts").close()
+    with ExitStack() as undo:
+        undo.callback(_clear, directory)
+        try:
+            _fill(directory, config, signer.vkey, undo)
+        except DISK_FULL as error:
+            raise Unavailable("disk-full", f"{directory}: no room for a log") from error
+        undo.pop_all()
+    return signer.vkey
+
+
+def _fill(directory: Path, config: Config, vkey: str, undo: ExitStack) -> None:
+    """All of a log but its key; what is made elsewhere is to be undone."""
     ms = now_ms()
-    row = LogRow(layout.FORMAT, origin, signer.vkey, os.urandom(16), ms)
+    key = FileKey.create(directory / config.vault_key)
+    undo.callback(key.path.unlink, missing_ok=True)
+    Vault.create(directory / "keys", key).close()
+    Accounts.create(directory / "accounts").close()
+    row = LogRow(layout.FORMAT, config.origin, vkey, os.urandom(16), ms)
     store = LogStore.create(directory / "log", row)
     try:
-        create_log(store, directory / "guard", origin, ms)
+        create_log(store, directory / config.guard, config.origin, ms)
+        undo.callback((directory / config.guard).unlink, missing_ok=True)
     finally:
         store.close()
-    # Last: without this file the directory is not a log, so a creation cut off before is never served.
-    (directory / settings.FILE).write_text(settings.render(origin), encoding="utf-8")
-    log = Log(directory)
+    log = Log(directory, config=config)
     try:
         log.start()
-        log.append_now(
-            [], {OPERATIONS_STREAM: log.preparer.opening(OPERATIONS_STREAM, public=True)}
-        )
+        opening = log.preparer.opening(OPERATIONS_STREAM, public=True)
+        log.append_now([], {OPERATIONS_STREAM: opening})
     finally:
         log.close()
-    return signer.vkey
+    # Last: without this file the directory is not a log, so a creation cut off before is never served.
+    settings.write(directory, config.origin)
+
+
+def _clear(directory: Path) -> None:
+    """Remove a log that came to nothing and would be in the way of the next try; last its key, which keeps others out."""
+    for path in sorted(directory.iterdir(), key=lambda path: path.name == "log.key"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def check_stream_name(stream_id: str) -> None:

@@ -30,10 +30,14 @@ def create_key(path: Path, name: str) -> Signer:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError as error:
         raise Refused("exists", f"{path} exists already; a key is never overwritten") from error
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(signer.skey + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(signer.skey + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink()  # no key, and in the way of the next one
+        raise
     return signer
 
 
@@ -43,7 +47,12 @@ def load_key(path: Path) -> Signer:
         text = path.read_text(encoding="ascii")
     except FileNotFoundError as error:
         raise InvalidInput("no-key", f"{path} is missing") from error
-    return parse_skey(text.rstrip("\n"))
+    except UnicodeDecodeError as error:
+        raise InvalidInput("invalid-key", f"{path} is no text") from error
+    try:
+        return parse_skey(text.rstrip("\n"))
+    except InvalidInput as error:
+        raise InvalidInput(error.kind, f"{path}: {error.detail}") from error
 
 
 class LogSigner:

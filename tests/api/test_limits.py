@@ -161,18 +161,25 @@ async def test_too_many_waiting(template: tuple[Path, Keys], directory: Path) ->
         site.check()
 
 
-async def test_a_full_disk(template: tuple[Path, Keys], directory: Path) -> None:
+async def test_a_full_disk(
+    template: tuple[Path, Keys], directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with serve(directory, template[1]) as site:
         receipt = await site.record()
-        site.log.sequencer._disk_full = True
-        site.log.sequencer._disk_checked = float("inf")
+        free = [0]
+        monkeypatch.setattr(site.log.store, "disk_free", lambda: free[0])
+        await asyncio.sleep(1.1)
         assert told_to_wait(await site.post(), 503, "disk-full") == 30
         health = await site.get("/health")
         assert (health.status, health.json()["status"]) == (503, "disk-full")
         assert health.headers["Retry-After"] == "5"
-        # Reading goes on.
+        # Reading goes on, and with room again so does the rest.
         token = await site.token()
         assert (await site.get(f"/events/{receipt['event_id']}", token)).status == 200
+        free[0] = 1 << 40
+        await asyncio.sleep(1.1)
+        assert (await site.get("/health")).status == 200
+        await site.record()
 
 
 async def test_a_clock_that_went_back(template: tuple[Path, Keys], directory: Path) -> None:

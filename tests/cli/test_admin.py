@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import lmdb
 import pytest
 
 from tests.cli.conftest import ORIGIN, Call, Served
+from tests.paths import REPOSITORY
 from tlog.accounts import Accounts
 from tlog.cli import admin
 from tlog.core.note import parse_vkey
 from tlog.declarations import declared
 from tlog.errors import Refused
-from tlog.log import Log
+from tlog.log import Log, init_log
 
 
 @pytest.fixture
@@ -43,6 +48,146 @@ def test_init_prints_the_vkey_and_nothing_else(call: Call, tmp_path: Path) -> No
     assert "tenant create" in answer.err
     for secret in ("log.key", "vault.key"):
         assert (tmp_path / "a" / "log" / secret).stat().st_mode & 0o077 == 0
+
+
+def test_init_has_what_the_variables_say(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server is often configured by variables, and finds what was made under the same ones."""
+    (tmp_path / "other").mkdir()
+    monkeypatch.setenv("TLOG_GUARD", str(tmp_path / "other" / "guard"))
+    monkeypatch.setenv("TLOG_VAULT_KEY", str(tmp_path / "other" / "vault.key"))
+
+    assert call("init", tmp_path / "log", "--origin", ORIGIN).code == 0
+
+    assert sorted(path.name for path in (tmp_path / "other").iterdir()) == ["guard", "vault.key"]
+    assert not (tmp_path / "log" / "guard").exists()
+    monkeypatch.setenv("TLOG_ORIGIN", "other.example.com")
+    answer = call("init", tmp_path / "second", "--origin", ORIGIN)
+    assert answer.code == 2 and "TLOG_ORIGIN" in answer.err
+    assert not (tmp_path / "second").exists()
+
+
+def test_an_init_that_fails_leaves_nothing(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the fault is mended the same command works; what was there before is not touched."""
+    guard, key = tmp_path / "guard", tmp_path / "vault.key"
+    guard.write_bytes(b"of another log")
+    monkeypatch.setenv("TLOG_GUARD", str(guard))
+    monkeypatch.setenv("TLOG_VAULT_KEY", str(key))
+
+    answer = call("init", tmp_path / "log", "--origin", ORIGIN)
+
+    assert (answer.code, answer.out) == (3, "")
+    assert guard.read_bytes() == b"of another log" and not key.exists()
+    assert list((tmp_path / "log").iterdir()) == []
+    monkeypatch.setenv("TLOG_GUARD", "guard")
+    assert call("init", tmp_path / "log", "--origin", ORIGIN).code == 0
+
+
+def test_an_init_without_room(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LMDB's own error is told in one line, too."""
+
+    def full(*_: object) -> None:
+        raise lmdb.DiskError("mdb_txn_commit: No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tlog.log.create_log", full)
+        answer = call("init", tmp_path / "log", "--origin", ORIGIN)
+    assert (answer.code, answer.out) == (4, "")
+    assert answer.err.count("\n") == 1 and "room" in answer.err
+    assert call("init", tmp_path / "log", "--origin", ORIGIN).code == 0
+
+
+def test_no_part_of_a_log_is_served(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A creation that is cut off at its last step, the genesis of the operations stream, has left no log."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Log, "append_now", killed)
+        patched.setattr("tlog.log._clear", lambda _: None)
+        with pytest.raises(KeyboardInterrupt):
+            init_log(tmp_path / "log", ORIGIN)
+    assert (tmp_path / "log" / "log" / "data.mdb").exists()
+    answer = call("stream", "create", tmp_path / "log", "acme:prod:x")
+    assert answer.code == 2 and "cut off" in answer.err
+
+
+def test_a_creation_that_was_cut_off_is_told(call: Call, directory: Path) -> None:
+    """`tlog init` would refuse the directory, so it is not what is advised."""
+    (directory / "tlog.toml").unlink()
+    answer = call("verify", directory)
+    assert answer.code == 2 and "tlog.toml is lost" in answer.err
+
+
+@pytest.mark.parametrize("part", ["log", "keys", "accounts"])
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (lmdb.ReadonlyError("Permission denied"), "must be writable"),
+        (lmdb.MemoryError("Cannot allocate memory"), "cannot be opened"),
+    ],
+)
+def test_an_environment_that_cannot_be_opened(
+    call: Call,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    part: str,
+    error: lmdb.Error,
+    said: str,
+) -> None:
+    """Wrong owner, ulimit: a fault of the machine, told in one line that names the folder."""
+    really = lmdb.open
+
+    def refuses(path: bytes, **options: object) -> object:
+        if path == os.fsencode(directory / part):
+            raise error
+        return really(path, **options)
+
+    monkeypatch.setattr(lmdb, "open", refuses)
+    answer = call("stream", "create", directory, "acme:prod:x")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert said in answer.err and f"{directory}/{part}" in answer.err
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"PRIVATE+KEY+x"])
+def test_a_damaged_key_is_named(call: Call, directory: Path, data: bytes) -> None:
+    """Which of the files in DIR it is."""
+    (directory / "log.key").write_bytes(data)
+    answer = call("stream", "create", directory, "acme:prod:x")
+    assert answer.code == 2 and f"{directory}/log.key" in answer.err
+
+
+def test_any_path_in_any_locale(tmp_path: Path) -> None:
+    """A service is often started in the locale C, and file names are bytes."""
+    directory = os.fsencode(tmp_path) + "/lög \u2603".encode() + b"\xff"
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for words in ([b"init", directory, b"--origin", ORIGIN.encode()], [b"key", b"list", directory]):
+        command = [os.fsencode(sys.executable), b"-m", b"tlog", *words]
+        done = subprocess.run(
+            command, check=False, env={**os.environ, **locale}, cwd=REPOSITORY, capture_output=True
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_no_room_for_a_key(call: Call, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What LMDB says of a full disk is no fault of the program, and no key is shown that was not kept."""
+
+    def full(*_: object) -> None:
+        raise lmdb.DiskError("mdb_txn_commit: No space left on device")
+
+    assert call("tenant", "create", directory, "acme").code == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(Accounts, "_sealed", full)
+        answer = call("tenant", "create", directory, "beta")
+    assert (answer.code, answer.out) == (4, "")
+    assert answer.err.count("\n") == 1 and "full" in answer.err
+    assert len(call("key", "list", directory).out.splitlines()) == 1
 
 
 def test_init_never_overwrites(call: Call, directory: Path) -> None:

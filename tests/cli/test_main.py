@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 import subprocess
 import sys
+import time
+from contextlib import suppress
+from pathlib import Path
 
 import click
 import pytest
 
 from tests.cli.conftest import Call
+from tests.faults.process import free_port, processes
+from tests.harness import new_log
 from tlog import cli as package
 from tlog.cli import main, serve
 from tlog.cli.demo.processes import environment
@@ -31,6 +39,7 @@ FAILURES = [
     (StateUnusable("x"), 2),
     (PermissionError(13, "Permission denied", "x"), 2),
     (OSError("x"), 2),
+    (OSError(errno.ENOSPC, "No space left on device"), 4),
     (ModuleNotFoundError("x", name="lmdb"), 2),
     (Refused("x", "x"), 3),
     (Unavailable("x", "x"), 4),
@@ -84,6 +93,34 @@ def test_usage(call: Call) -> None:
     assert call("--help").code == 0
     assert "tlog proof verify" in call("-h").out
     assert call("--version").out.startswith("tlog, version ")
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("workers", [[], ["--workers", "1"]])
+def test_no_file_of_the_store_is_a_standard_stream(tmp_path: Path, workers: list[str]) -> None:
+    """A server that was started with closed descriptors has none of its files in their places, and ends well."""
+    new_log(tmp_path / "log")
+
+    port = free_port()
+    words = ["serve", str(tmp_path / "log"), "--listen", f"127.0.0.1:{port}", *workers]
+    closed = ["bash", "-c", 'exec "$@" <&- >&- 2>&-', "bash"]
+    server = subprocess.Popen([*closed, sys.executable, "-m", "tlog", *words])
+    try:
+        until = time.monotonic() + 60
+        while time.monotonic() < until and server.poll() is None:
+            with suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            time.sleep(0.05)
+        pids = [server.pid, *processes(server.pid, "sequencer"), *processes(server.pid, "front")]
+        for pid in pids:
+            for number in range(3):
+                assert os.readlink(f"/proc/{pid}/fd/{number}") == os.devnull
+        server.terminate()
+        assert server.wait(60) == 0
+    finally:
+        server.kill()
+        server.wait()
 
 
 @pytest.mark.e2e

@@ -107,9 +107,10 @@ def test_an_unknown_outcome_is_the_writers_end(log: Path) -> None:
             test.log.sequencer.errand(put(test.log.store, b"x"))
 
 
-def test_a_full_disk_takes_none(log: Path) -> None:
+def test_a_full_disk_takes_none(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with TestLog(log) as test:
-        test.log.sequencer._disk_full = True
+        monkeypatch.setattr(test.log.store, "disk_free", lambda: 0)
+        monkeypatch.setattr(test.log.sequencer, "_disk_checked", 0.0)
         with pytest.raises(Unavailable) as told:
             test.log.sequencer.errand(put(test.log.store, b"x"))
         assert told.value.kind == "disk-full"

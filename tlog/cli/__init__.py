@@ -8,6 +8,8 @@ Results go to standard output, everything for human eyes only to standard error;
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -72,6 +74,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def guarded(run: Callable[[], object]) -> int:
     """Run a command; its exit code, or that of what it raised, which is then said in one line."""
+    _open_standard_streams()
     try:
         code = run()
     except click.exceptions.Abort:
@@ -83,7 +86,8 @@ def guarded(run: Callable[[], object]) -> int:
         return _say(f"tlog: {error.detail}", exit_code(error))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _say(f"tlog: {where}{error.strerror or error}", 2)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return _say(f"tlog: {where}{error.strerror or error}", 4 if full else 2)
     except SystemExit:
         # What click makes of a closed pipe; its own code for it is 1, which here means a lie.
         return PIPE_CLOSED
@@ -104,6 +108,18 @@ def exit_code(error: TlogError) -> int:
 def _say(text: str, code: int) -> int:
     click.echo(text, err=True)
     return code
+
+
+def _open_standard_streams() -> None:
+    """Open descriptors 0 to 2 where whoever started us closed them.
+
+    A file of the store would get the number otherwise, and what a library says on standard error would be written into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number
 
 
 if __name__ == "__main__":

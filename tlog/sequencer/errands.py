@@ -73,6 +73,11 @@ class Errands:
         """Take no more; whoever waits is told `error`."""
         with self._lock:
             self._closed = True
+        self.refuse(error)
+
+    def refuse(self, error: TlogError) -> None:
+        """Whoever waits is told `error`."""
+        with self._lock:
             left, self._waiting = self._waiting, deque()
         for _, future in left:
             if not future.done() and future.set_running_or_notify_cancel():

@@ -21,7 +21,7 @@ from tlog.sequencer.commit import sign_commit, write_commit
 from tlog.sequencer.errands import Errands
 from tlog.sequencer.guard import Guard
 from tlog.sequencer.integrate import Draft, outcome_of, place_batch
-from tlog.sequencer.pool import Limits, Pool
+from tlog.sequencer.pool import Limits, Pool, disk_full
 from tlog.sequencer.publish import Head, Publisher, Watcher
 from tlog.sequencer.state import States
 from tlog.signers import LogSigner
@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_CLOCK_REWIND_MS = 1_000
+# Bytes that a write which is no commit may need. One that fails would end the process, so with less none is begun.
+OWN_ROOM = 256 << 10
+DISK_SECONDS = 1.0
 
 
 class Sequencer:
@@ -127,7 +130,7 @@ class Sequencer:
             return "failed"
         if self._stopping:
             return "stopping"
-        if self._disk_full:
+        if self._disk_is_full():
             return "disk-full"
         return "ok" if self._clock_fault(self._clock_ms()) is None else "clock"
 
@@ -144,8 +147,8 @@ class Sequencer:
         self._pool.add(batches)
 
     def _refuse_when_full(self) -> None:
-        if self._disk_full:
-            raise Unavailable("disk-full", "the log is read-only: its disk is nearly full", 30.0)
+        if self._disk_is_full():
+            raise disk_full()
 
     def _run(self) -> None:
         batches: list[Batch] = []
@@ -156,10 +159,13 @@ class Sequencer:
                 if self._halted is not None:
                     raise self._halted
                 if taken is None:
-                    self.publisher.work(self.head, stopping=True)
+                    if self._check_disk():
+                        self.publisher.work(self.head, stopping=True)
                     self._errands.close(Unavailable("stopping", "the log is stopping", 2.0))
                     return
-                self._check_disk()
+                if not self._check_disk():
+                    self.publisher.postpone(DISK_SECONDS)
+                    self._errands.refuse(disk_full())
                 if batches:
                     self._commit(batches)
                 if self._publication_due() <= 0:
@@ -181,14 +187,23 @@ class Sequencer:
         now = self._halted is not None or self._errands.waiting
         return -1.0 if now else self.publisher.due(self.head)
 
-    def _check_disk(self) -> None:
-        now = time.monotonic()
-        if now - self._disk_checked >= 1.0:
-            self._disk_checked = now
-            self._disk_full = self._store.disk_free() < self._limits.free_bytes
+    def _check_disk(self) -> bool:
+        """Look at the disk. Whether there is room for what the log writes of its own accord."""
+        free = self._store.disk_free()
+        self._disk_checked = time.monotonic()
+        self._disk_full = free < self._limits.free_bytes
+        return free >= OWN_ROOM
+
+    def _disk_is_full(self) -> bool:
+        # Looked at here too: while nothing is taken, the writer may sleep for a minute.
+        if time.monotonic() - self._disk_checked >= DISK_SECONDS:
+            self._check_disk()
+        return self._disk_full
 
     def _commit(self, batches: list[Batch]) -> None:
         try:
+            # Again: it may have become full since they were taken in.
+            self._refuse_when_full()
             ms = self._next_ms()
         except Unavailable as error:
             for batch in batches:

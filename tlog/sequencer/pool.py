@@ -25,6 +25,11 @@ class Limits(NamedTuple):
     free_bytes: int = 256 << 20
 
 
+def disk_full() -> Unavailable:
+    """What is said below `free_bytes`."""
+    return Unavailable("disk-full", "the log is read-only: its disk is nearly full", 30.0)
+
+
 class Pool:
     """Any thread adds, the writer thread takes. Every field is guarded by `_wake`."""
 

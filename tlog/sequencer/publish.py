@@ -58,6 +58,7 @@ class Publisher:
         self._every, self._idle = every
         self._published_at = -self._idle
         self._kept_at = 0.0
+        self._not_before = 0.0
         self._lock = threading.Lock()
         self._notes: dict[int, bytes] = {}  # root size -> cosigned note; guarded by _lock
         self.audience: Audience | None = None
@@ -73,7 +74,11 @@ class Publisher:
         at = self._publication_at(head)
         if self._notes:
             at = min(at, self._kept_at + KEEP_SECONDS)
-        return at - time.monotonic()
+        return max(at, self._not_before) - time.monotonic()
+
+    def postpone(self, seconds: float) -> None:
+        """Have nothing to do for so long: nothing can be written now."""
+        self._not_before = time.monotonic() + seconds
 
     def work(self, head: Head, *, stopping: bool = False) -> None:
         """Publish `head` if that is due, and store what is to be kept, in one transaction."""

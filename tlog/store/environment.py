@@ -18,7 +18,7 @@ from typing import Any
 import lmdb
 import msgspec
 
-from tlog.errors import CorruptStore, InvalidInput, Refused
+from tlog.errors import CorruptStore, InvalidInput, Refused, Unavailable
 from tlog.store import layout
 from tlog.store.decoding import row_decoder
 from tlog.store.layout import CommitRow, LogRow, StreamRow
@@ -30,6 +30,9 @@ DAMAGED = (
     *(lmdb.BadTxnError, lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError),
     *(lmdb.PanicError, lmdb.VersionMismatchError),
 )
+
+# What LMDB raises where there is no room.
+DISK_FULL = lmdb.DiskError
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_log = row_decoder(LogRow)
@@ -167,9 +170,9 @@ def put_stream_row(txn: Any, db: Any, number: int, row: StreamRow) -> None:
 
 
 def _environment(path: Path, *, readonly: bool, create: bool) -> Any:
-    try:
+    with told_in_our_words(path):
         return lmdb.open(
-            os.fspath(path),
+            os.fsencode(path),
             map_size=MAP_SIZE,
             max_dbs=len(layout.DATABASES),
             max_readers=256,
@@ -178,11 +181,23 @@ def _environment(path: Path, *, readonly: bool, create: bool) -> Any:
             subdir=True,
             readahead=False,
         )
+
+
+@contextmanager
+def told_in_our_words(path: Path) -> Iterator[None]:
+    """Around `lmdb.open`: no error of it is a fault of the program. Raises: CorruptStore, InvalidInput, Unavailable."""
+    try:
+        yield
     except DAMAGED as error:
         raise CorruptStore(f"{path} is damaged: {error}") from error
     except lmdb.ReadonlyError as error:
         # LMDB's name for EACCES. Readers write too: into the table that keeps a writer from reusing what they read.
         raise InvalidInput("no-rights", f"{error}: {path} must be writable to be read") from error
+    except DISK_FULL as error:
+        raise Unavailable("disk-full", f"{path}: its disk is full", 30.0) from error
+    except lmdb.Error as error:
+        # No address space (ulimit -v), no descriptors, a directory in the place of a file.
+        raise InvalidInput("cannot-open", f"{path} cannot be opened: {error}") from error
 
 
 def _lock(path: Path) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 import lmdb
 
 from tlog.errors import CorruptStore, Refused, Unavailable
-from tlog.store.environment import DAMAGED, check_size
+from tlog.store.environment import DAMAGED, DISK_FULL, check_size, told_in_our_words
 
 MAP_SIZE = 64 << 30  # sparse: address space, not disk
 IDENTITY = b"M"
@@ -113,10 +113,16 @@ class Rows:
 
     @contextmanager
     def write(self) -> Iterator[Any]:
-        """A write transaction: durable when the block ends, no trace when it raises."""
-        with self._env.begin(write=True) as txn:
-            number = txn.id()
-            yield txn
+        """A write transaction: durable when the block ends, no trace when it raises.
+
+        Raises: Unavailable (disk-full).
+        """
+        try:
+            with self._env.begin(write=True) as txn:
+                number = txn.id()
+                yield txn
+        except DISK_FULL as error:
+            raise Unavailable("disk-full", f"{self.path}: its disk is full", 30.0) from error
         # Our own commit is no news, unless somebody else's came in between.
         if self._seen == number - 1:
             self._seen = number
@@ -180,12 +186,10 @@ class Rows:
 
 
 def _environment(path: Path, create: bool) -> Any:
-    try:
+    with told_in_our_words(path):
         return lmdb.open(
-            os.fspath(path), map_size=MAP_SIZE, max_dbs=0, mode=0o600, create=create, subdir=True
+            os.fsencode(path), map_size=MAP_SIZE, max_dbs=0, mode=0o600, create=create, subdir=True
         )
-    except DAMAGED as error:
-        raise CorruptStore(f"{path} is damaged: {error}") from error
 
 
 def _copy(env: Any, fresh: Path, without: bytes) -> None:

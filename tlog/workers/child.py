@@ -51,7 +51,9 @@ class Child:
         loop = asyncio.get_running_loop()
         line = b""
         while not line.endswith(b"\n"):
-            part = await loop.sock_recv(self._control, 4096)
+            part = b""
+            with suppress(ConnectionError):  # killed before it read what it was told
+                part = await loop.sock_recv(self._control, 4096)
             if not part:
                 return None
             line += part

@@ -7,6 +7,7 @@ Results go to standard output, everything for human eyes only to standard error;
 
 from __future__ import annotations
 
+import os
 import traceback
 
 import click
@@ -57,6 +58,7 @@ for command in (*admin.COMMANDS, serve.serve, *doubt.COMMANDS, *evidence.COMMAND
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    _open_standard_streams()
     try:
         code = cli.main(args=argv, prog_name="witness", standalone_mode=False)
     except click.exceptions.Abort:
@@ -88,3 +90,15 @@ def exit_code(error: TlogError) -> int:
 def _say(text: str, code: int) -> int:
     click.echo(text, err=True)
     return code
+
+
+def _open_standard_streams() -> None:
+    """Open descriptors 0 to 2 where whoever started us closed them.
+
+    A file of the store would get the number otherwise, and what a library says on standard error would be written into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number
