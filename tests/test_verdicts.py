@@ -147,6 +147,16 @@ def test_batch_stands_as_a_whole() -> None:
     assert verdicts.witnessed.verdict == "not shown"
 
 
+def test_a_batch_of_nothing_shows_nothing() -> None:
+    """Nothing in it is signed, so it may come from anybody."""
+    verdicts = verify_document({"receipts": [], "heads": {}, "ranges": {}}, KEY, BOTH)
+    assert not verdicts.verified
+    assert "holds no entry" in verdicts.integrity.reason
+    shown = verdicts.as_json()
+    names = ("integrity", "position", "witnessed", "time")
+    assert {shown[name]["verdict"] for name in names} == {"not shown"}
+
+
 @pytest.mark.parametrize("data", [b"", b"[]", b"7", b'{"a":1,"a":1}', b"{}", b"\xff"])
 def test_files_that_are_nothing(data: bytes) -> None:
     verdicts = verify_file(data, LOG.vkey)

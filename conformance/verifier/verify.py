@@ -951,6 +951,7 @@ def verify_batch(answer: dict, log: Key, genesis: bytes | None) -> list[str]:
     """Steps 1 to 7 for a batch: new events by range, replayed ones each by its own path."""
     notes, new = [], {}
     heads, ranges = get(answer, "heads", dict), get(answer, "ranges", dict)
+    demand(get(answer, "receipts", list), "the batch holds no entry: nothing is shown")
     for number, receipt in enumerate(get(answer, "receipts", list)):
         print(f"receipts[{number}]")
         if get(receipt, "replayed", bool):

@@ -122,6 +122,8 @@ def judge_batch(answer: Mapping[str, Any], trust: Trust, held: Held) -> Verdicts
         verified = receipt.verify_batch(answer, trust.log)
     except VerificationError:
         return failed(BATCH, steps, broken)
+    if not verified:  # then nothing in it is signed, either
+        return failed(BATCH, steps, "The batch holds no entry.", NOT_SHOWN)
     count, streams = len(verified), len({one.head.origin for one in verified})
     whole = f"{count} entries in {streams} stream(s)"
     for number, text in (
