@@ -158,6 +158,15 @@ def test_a_chain_in_parts(liar: Liar) -> None:
             verify_timestamp(alone, liar.request, NOTE, roots=roots, chain=chain)
 
 
+def test_a_system_s_roots(liar: Liar) -> None:
+    """A file of roots may have hundreds, and one of them more than once."""
+    others = [certify(f"Root {number}", ca=True).certificate for number in range(100)]
+    answer = reply(liar.request, liar.wish)
+    verify_timestamp(answer, liar.request, NOTE, roots=[*others, *liar.roots, *liar.roots])
+    with pytest.raises(VerificationError):
+        verify_timestamp(answer, liar.request, NOTE, roots=others)
+
+
 def test_two_roots_of_one_name(liar: Liar) -> None:
     """Of an authority that has a new key, or of two that were set up alike: each is believed, in whatever order."""
     other = certify("Lab Root", ca=True)
