@@ -5,6 +5,7 @@ leaves an authority. Years later too, when its certificate has long expired.
 from __future__ import annotations
 
 import subprocess
+from base64 import b64encode
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -248,6 +249,8 @@ def test_revocation(liar: Liar) -> None:
 def test_roots() -> None:
     one, two = certify("One", ca=True), certify("Two", ca=True)
     assert parse_roots(one.pem + two.pem) == (one.certificate, two.certificate)
-    for bad in (b"", b"no pem", one.pem[:-40], one.der):
+    version = b64encode(one.der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x34", 1))
+    unknown = b"-----BEGIN CERTIFICATE-----\n%b\n-----END CERTIFICATE-----\n" % version
+    for bad in (b"", b"no pem", one.pem[:-40], one.der, unknown):
         with pytest.raises(InvalidInput):
             parse_roots(bad)

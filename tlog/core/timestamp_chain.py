@@ -47,7 +47,7 @@ def parse_roots(pem: bytes) -> Roots:
     """The trusted certificates of a PEM file. Raises: InvalidInput (certificates) when there is none, or not only such."""
     try:
         return tuple(x509.load_pem_x509_certificates(pem))
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise InvalidInput("certificates", "not a PEM file of certificates") from None
 
 
