@@ -56,6 +56,19 @@ def test_all_four_pass() -> None:
     }
 
 
+@pytest.mark.parametrize("time", [253_402_300_800, 2**63 - 1])
+def test_witnesses_whose_time_is_in_no_calendar_prove_none(time: int) -> None:
+    """They saw the head, and that is all."""
+    verdicts = cosigned(time - AT)
+    assert (verdicts.witnessed.verdict, verdicts.time.verdict) == ("pass", "not shown")
+    assert verdicts.verified
+    assert verdicts.proven_by is None
+    proof = prove(cosigned=(W1.at(AT), W2.at(time)))
+    both = verify_document(package(proof), KEY, BOTH)
+    assert (both.witnessed.verdict, both.time.verdict) == ("pass", "not shown")
+    assert cosigned(253_402_300_799 - AT).time.flagged
+
+
 def test_times_far_apart_are_flagged_and_impossible_ones_fail() -> None:
     near, far = cosigned(APART_MS // 1000 - 1), cosigned(APART_MS // 1000)
     assert (near.time.verdict, near.time.flagged) == ("pass", False)

@@ -302,6 +302,7 @@ def cosignature_times(note: str, witness: Key) -> list[int]:
     times = []
     for blob in signatures:
         time = int.from_bytes(blob[:8], "big")
+        demand(time < 2**63, "the time of a cosignature is out of range")
         witness.verify(blob[8:], b"cosignature/v1\ntime %d\n" % time + text)
         times.append(time)
     return times
@@ -1002,8 +1003,11 @@ def verify(options: argparse.Namespace) -> None:
             print("[8] not checked: no payload given")
     for vkey in options.witness:
         for note in set(notes):
-            times = cosignature_times(note, Key(vkey, 4))
-            moment = datetime.fromtimestamp(min(times), timezone.utc).isoformat()
+            time = min(cosignature_times(note, Key(vkey, 4)))
+            try:
+                moment = datetime.fromtimestamp(time, timezone.utc).isoformat()
+            except (ValueError, OverflowError, OSError):
+                moment = f"POSIX second {time}, which is in no calendar"
             say(9, f"{vkey.split('+')[0]} cosigned the root at {moment}")
     if not options.witness:
         print("[9] not checked: no witness given")
