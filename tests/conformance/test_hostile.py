@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from conformance.golden.honest import HONEST
+from conformance.golden.honest import HONEST, PUBLIC, stream_entries
 from tests.conformance.test_verifier import INDEX, ROOT, program, run
 from tlog.core.canonical import canonical
 from tlog.core.entry import parse_entry, parse_frame
@@ -190,6 +190,27 @@ def test_a_genesis_must_be_an_entry(
     held.write_bytes(genesis)
     file.write_bytes(data := json.dumps(document).encode())
     judged = verify_file(data, VKEY, None, Held(genesis=genesis))
+    status, last = run(capsys, file, "--genesis", str(held))
+    assert (judged.verified, status) == (good, 0 if good else 1), last
+
+
+@pytest.mark.parametrize(
+    ("name", "genesis", "good"),
+    [
+        ("only-replayed", HONEST[0], True),
+        ("only-replayed", HONEST[1], False),
+        ("only-replayed", b"x", False),
+        ("only-replayed", stream_entries(1, PUBLIC)[0], False),
+        ("two-streams-and-a-replay", HONEST[0], False),
+    ],
+)
+def test_the_genesis_of_a_batch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, genesis: bytes, good: bool
+) -> None:
+    """It is not ignored: it fits every stream in the batch."""
+    held, file = tmp_path / "genesis", ROOT / f"batches/good/{name}.json"
+    held.write_bytes(genesis)
+    judged = verify_file(file.read_bytes(), VKEY, None, Held(genesis=genesis))
     status, last = run(capsys, file, "--genesis", str(held))
     assert (judged.verified, status) == (good, 0 if good else 1), last
 
