@@ -184,6 +184,8 @@ def test_no_stream_is_made(call: Call, served: Served, tmp_path: Path) -> None:
         for one in (key, served.key):
             answer = call("verify", served.url, "--stream", stream, "--api-key", one)
             assert answer.code == (0 if stream == PUBLIC else 3)
+            asked = ("--url", served.url, "--stream", stream, "--api-key", one)
+            call("proof", "get", json.loads(served.proof.read_bytes())["event_id"], *asked)
 
     assert call("verify", served.directory).out == before
 
