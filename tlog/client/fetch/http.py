@@ -174,7 +174,8 @@ class _Line:
                     answer = await self._once(url, most)
             # UnicodeError: a host name that DNS cannot have.
             except (aiohttp.ClientError, OSError, asyncio.TimeoutError, UnicodeError) as error:
-                reason = str(error) or "no answer in time"
+                # It may quote what came, at any length.
+                reason = " ".join(str(error).split())[:300] or "no answer in time"
                 failure, asked = Unavailable("network", f"{url}: {reason}", wait), None
             else:
                 if answer.status == 200:
