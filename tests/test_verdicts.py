@@ -56,6 +56,19 @@ def test_all_four_pass() -> None:
     }
 
 
+@pytest.mark.parametrize("time", [253_402_300_800, 2**63 - 1])
+def test_witnesses_whose_time_is_in_no_calendar_prove_none(time: int) -> None:
+    """They saw the head, and that is all."""
+    verdicts = cosigned(time - AT)
+    assert (verdicts.witnessed.verdict, verdicts.time.verdict) == ("pass", "not shown")
+    assert verdicts.verified
+    assert verdicts.proven_by is None
+    proof = prove(cosigned=(W1.at(AT), W2.at(time)))
+    both = verify_document(package(proof), KEY, BOTH)
+    assert (both.witnessed.verdict, both.time.verdict) == ("pass", "not shown")
+    assert cosigned(253_402_300_799 - AT).time.flagged
+
+
 def test_times_far_apart_are_flagged_and_impossible_ones_fail() -> None:
     near, far = cosigned(APART_MS // 1000 - 1), cosigned(APART_MS // 1000)
     assert (near.time.verdict, near.time.flagged) == ("pass", False)
@@ -145,6 +158,16 @@ def test_batch_stands_as_a_whole() -> None:
     assert verdicts.verified
     assert "All 5 entries" in verdicts.integrity.reason
     assert verdicts.witnessed.verdict == "not shown"
+
+
+def test_a_batch_of_nothing_shows_nothing() -> None:
+    """Nothing in it is signed, so it may come from anybody."""
+    verdicts = verify_document({"receipts": [], "heads": {}, "ranges": {}}, KEY, BOTH)
+    assert not verdicts.verified
+    assert "holds no entry" in verdicts.integrity.reason
+    shown = verdicts.as_json()
+    names = ("integrity", "position", "witnessed", "time")
+    assert {shown[name]["verdict"] for name in names} == {"not shown"}
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"7", b'{"a":1,"a":1}', b"{}", b"\xff"])

@@ -175,6 +175,8 @@ def add_batches(vectors: Vectors) -> None:
     vectors.proof("batches/good/two-streams-and-a-replay.json", good, SIGNED)
     replay = {"receipts": good["receipts"][:1], "heads": {}, "ranges": {}}
     vectors.proof("batches/good/only-replayed.json", replay, SIGNED)
+    nothing = {"receipts": [], "heads": {}, "ranges": {}}
+    vectors.proof("batches/bad/empty.json", nothing, (NONE, NONE, NONE, NONE))
     other = entry_of(base_record(4), PREVIOUS)
     vectors.proof("batches/bad/chain-broken.json", batch(with_target(other, 4)), BROKEN)
     third = entry_of(base_record(1), block(HONEST[2]))

@@ -23,12 +23,13 @@ import base64
 import binascii
 import gzip
 import hashlib
+import http.client
 import io
 import json
 import re
 import sys
-import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -67,14 +68,34 @@ def root_of(hashes: list[bytes]) -> bytes:
     return hashes[0]
 
 
-def unbase64(text: str, length: int) -> bytes:
+def unbase64(text: str, length: int | None = None) -> bytes:
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise NotVerifiedError("not base64") from None
     demand(base64.b64encode(data).decode() == text, "base64 in another than its canonical spelling")
-    demand(len(data) == length, f"base64 of other than {length} bytes")
+    demand(length in (None, len(data)), f"base64 of other than {length} bytes")
     return data
+
+
+def split_note(note: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """The text of a note, and name and bytes of each signature, known or not. Every line must be well formed."""
+    demand(len(note) <= 1 << 20, "the note has more than 1 MiB")
+    try:
+        text, separator, block = note.decode().rpartition("\n\n")
+    except UnicodeDecodeError:
+        raise NotVerifiedError("the note is not UTF-8") from None
+    demand(not re.search("[\x00-\x09\x0b-\x1f]", text + block), "a control character in the note")
+    demand(separator and block.endswith("\n"), "the note has no signatures")
+    demand(block.count("\n") <= 100, "the note has more than 100 signatures")
+    found = []
+    for line in block[:-1].split("\n"):
+        parts = re.fullmatch("\u2014 ([^\\s+]+) ([A-Za-z0-9+/=]+)", line)
+        demand(parts, "a signature line of the note is malformed")
+        blob = unbase64(parts[2])
+        demand(len(blob) > 4, "a signature line of the note is too short")
+        found.append((parts[1], blob))
+    return (text + "\n").encode(), found
 
 
 def open_checkpoint(note: bytes, vkey: str) -> tuple[int, bytes]:
@@ -86,18 +107,10 @@ def open_checkpoint(note: bytes, vkey: str) -> tuple[int, bytes]:
     demand(
         parts[1] == key_id.hex() and material[0] == 1, "the vkey is not an Ed25519 key of its id"
     )
-    text, separator, block = note.decode("utf-8", "replace").rpartition("\n\n")
-    demand(separator and block.endswith("\n"), "the note has no signatures")
-    message, found = (text + "\n").encode(), 0
-    for line in block[:-1].split("\n"):
-        parts = line.split(" ")
-        demand(
-            len(parts) == 3 and parts[0] == "\u2014", "a signature line of the note is malformed"
-        )
-        if parts[1] != name or not parts[2].startswith(base64.b64encode(key_id).decode()[:5]):
-            continue
-        blob = unbase64(parts[2], 68)
-        if blob[:4] != key_id:
+    message, signatures = split_note(note)
+    found = 0
+    for signer, blob in signatures:
+        if (signer, blob[:4]) != (name, key_id):
             continue
         try:
             Ed25519PublicKey.from_public_bytes(material[1:]).verify(blob[4:], message)
@@ -108,7 +121,8 @@ def open_checkpoint(note: bytes, vkey: str) -> tuple[int, bytes]:
     lines = message.decode().split("\n")
     demand(len(lines) == 4 and lines[3] == "", "the checkpoint has not exactly three lines")
     demand(lines[0] == name, "the checkpoint is of another origin")
-    demand(re.fullmatch("0|[1-9][0-9]{0,17}", lines[1]), "the size in the checkpoint is malformed")
+    demand(re.fullmatch("0|[1-9][0-9]{0,18}", lines[1]), "the size in the checkpoint is malformed")
+    demand(int(lines[1]) < 2**63, "the size in the checkpoint is out of range")
     return int(lines[1]), unbase64(lines[2], 32)
 
 
@@ -206,14 +220,14 @@ def reader(url: str, token: str | None) -> Reader:
         headers["Authorization"] = f"Bearer {token}"
 
     def read(path: str) -> bytes:
-        request = urllib.request.Request(url.rstrip("/") + "/" + path, headers=headers)
         try:
+            request = urllib.request.Request(url.rstrip("/") + "/" + path, headers=headers)
             with opener.open(request, timeout=30) as answer:
                 body = answer.read(MAX_BUNDLE + 1)
-                if answer.headers.get("Content-Encoding") == "gzip":
+                if answer.headers.get("Content-Encoding", "").lower() == "gzip":
                     with gzip.GzipFile(fileobj=io.BytesIO(body)) as packed:
                         body = packed.read(MAX_BUNDLE + 1)
-        except (urllib.error.URLError, OSError, EOFError) as error:
+        except (OSError, EOFError, ValueError, zlib.error, http.client.HTTPException) as error:
             raise NotVerifiedError(f"{path}: {error}") from None
         demand(len(body) <= MAX_BUNDLE, f"{path} is larger than any tile")
         return body
@@ -237,7 +251,7 @@ def main() -> int:
         else:
             older = [path.read_bytes() for path in options.older]
             verify_log(reader(options.source, options.token), options.vkey, older)
-    except NotVerifiedError as fault:
+    except (NotVerifiedError, OSError) as fault:
         print(f"NOT VERIFIED: {fault}")
         return 1
     print("VERIFIED")

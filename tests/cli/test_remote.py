@@ -184,6 +184,8 @@ def test_no_stream_is_made(call: Call, served: Served, tmp_path: Path) -> None:
         for one in (key, served.key):
             answer = call("verify", served.url, "--stream", stream, "--api-key", one)
             assert answer.code == (0 if stream == PUBLIC else 3)
+            asked = ("--url", served.url, "--stream", stream, "--api-key", one)
+            call("proof", "get", json.loads(served.proof.read_bytes())["event_id"], *asked)
 
     assert call("verify", served.directory).out == before
 
@@ -207,8 +209,26 @@ def test_addresses_that_are_no_log(call: Call, served: Served) -> None:
     assert call("verify", "http://127.0.0.1:1").code == 4
     assert call("verify", "http://").code == 2
     assert call("verify", "http://[x").code == 2
+    for name in ("a..b", "a" * 64):
+        assert call("verify", f"http://{name}.invalid", "--vkey", served.vkey).code == 4
+        assert call("verify", f"http://{name}.invalid").code == 4
     assert call("verify", served.url + "/nowhere").code in (2, 3)
     assert call("verify", served.url + "/nowhere", "--vkey", served.vkey).code == 3
+
+
+@pytest.mark.parametrize("secret", ["at_x\n", "at x\r\ny"])
+def test_tokens_that_are_none(call: Call, served: Served, secret: str) -> None:
+    """As they come from a file with a newline at its end."""
+    by_key = ("--api-key", secret, "--stream", STREAM)
+    event = json.loads(served.proof.read_bytes())["event_id"]
+    for command in (
+        ("verify", served.url, "--vkey", served.vkey, "--token", secret),
+        ("verify", served.url, "--vkey", served.vkey, *by_key),
+        ("proof", "get", event, "--url", served.url, "--token", secret),
+        ("proof", "get", event, "--url", served.url, *by_key),
+    ):
+        answer = call(*command)
+        assert (answer.code, "printable characters" in answer.err) == (2, True), answer
 
 
 def test_another_log_than_the_known_one(call: Call, served: Served) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from conformance.golden.honest import HONEST
+from conformance.golden.honest import HONEST, PUBLIC, stream_entries
 from tests.conformance.test_verifier import INDEX, ROOT, program, run
 from tlog.core.canonical import canonical
 from tlog.core.entry import parse_entry, parse_frame
@@ -153,6 +153,77 @@ def test_null_in_a_schema_that_came_later() -> None:
     assert judged(with_record(GENESIS, v=2, more=None), parse_frame) == (True, True)
     assert judged(with_record(GENESIS, v=2, more=1.5), parse_frame) == (False, False)
     assert judged(with_record(GENESIS, modelId=None)) == (False, False)
+
+
+@pytest.mark.parametrize(
+    "document", [RECEIPT, json.loads((ROOT / "receipts/good/genesis.json").read_bytes())]
+)
+@pytest.mark.parametrize(
+    ("genesis", "good"),
+    [
+        (HONEST[0], True),
+        (HONEST[0] + b"\n", False),
+        (HONEST[1], False),
+        (canonical(with_record(GENESIS, eventClass="DATA")), False),
+        (canonical(with_record(GENESIS, colour="red")), False),
+        (canonical({**GENESIS, "previousHash": "sha256:" + "1" * 64}), False),
+        (canonical({**GENESIS, "timestamp": "2026-03-20T14:00:03.251Z"}), False),
+        (
+            canonical(
+                with_record(
+                    GENESIS, v=2, system={**GENESIS["payload"]["system"], "visibility": "x"}
+                )
+            ),
+            True,
+        ),
+    ],
+)
+def test_a_genesis_must_be_an_entry(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    document: dict[str, Any],
+    genesis: bytes,
+    good: bool,
+) -> None:
+    """Of the genesis that is given all holds that holds of leaf 0; also when the event is leaf 0."""
+    held, file = tmp_path / "genesis", tmp_path / "file"
+    held.write_bytes(genesis)
+    file.write_bytes(data := json.dumps(document).encode())
+    judged = verify_file(data, VKEY, None, Held(genesis=genesis))
+    status, last = run(capsys, file, "--genesis", str(held))
+    assert (judged.verified, status) == (good, 0 if good else 1), last
+
+
+@pytest.mark.parametrize(
+    ("name", "genesis", "good"),
+    [
+        ("only-replayed", HONEST[0], True),
+        ("only-replayed", HONEST[1], False),
+        ("only-replayed", b"x", False),
+        ("only-replayed", stream_entries(1, PUBLIC)[0], False),
+        ("two-streams-and-a-replay", HONEST[0], False),
+    ],
+)
+def test_the_genesis_of_a_batch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, genesis: bytes, good: bool
+) -> None:
+    """It is not ignored: it fits every stream in the batch."""
+    held, file = tmp_path / "genesis", ROOT / f"batches/good/{name}.json"
+    held.write_bytes(genesis)
+    judged = verify_file(file.read_bytes(), VKEY, None, Held(genesis=genesis))
+    status, last = run(capsys, file, "--genesis", str(held))
+    assert (judged.verified, status) == (good, 0 if good else 1), last
+
+
+@pytest.mark.parametrize(("count", "good"), [(99, True), (100, False)])
+def test_a_note_with_many_signatures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], count: int, good: bool
+) -> None:
+    """A note has at most 100, for all who read one."""
+    document = json.loads(json.dumps(RECEIPT))
+    document["root"]["checkpoint"] += "\u2014 w.example AAAAAAA=\n" * count
+    data = json.dumps(document).encode()
+    assert verdicts(capsys, tmp_path / "file", data) == (good, good)
 
 
 @pytest.mark.parametrize("number", ["1.0", "1e0", "true", '"1"'])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import json
 import sys
 from pathlib import Path
+from socketserver import StreamRequestHandler, TCPServer
+from threading import Thread
 from types import ModuleType
 from typing import Any
 
@@ -13,14 +16,17 @@ import pytest
 
 from conformance.golden.honest import LOG, ORIGIN, OTHER
 from tests.paths import REPOSITORY, VECTORS
-from tlog.core.checkpoint import Checkpoint
+from tlog.core.checkpoint import Checkpoint, open_checkpoint
 from tlog.core.hashes import leaf_hash
 from tlog.core.merkle import root_of
-from tlog.core.note import sign_note
+from tlog.core.note import parse_vkey, sign_note
 from tlog.core.tiles import bundle_encode, entries_path, tile_path
+from tlog.errors import InvalidInput, VerificationError
 
 PROGRAM = REPOSITORY / "conformance" / "verifier" / "tiles.py"
-DIGESTS = REPOSITORY / "conformance" / "vectors" / "tiles"
+CHECKPOINTS = REPOSITORY / "conformance" / "vectors"
+DIGESTS = CHECKPOINTS / "tiles"
+INDEX: dict[str, Any] = json.loads((CHECKPOINTS / "index.json").read_bytes())["files"]
 TESSERA = "example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx"
 ENTRIES = [b"entry %d" % number for number in range(300)]
 
@@ -132,6 +138,83 @@ def test_a_history_that_changed() -> None:
 def test_what_does_not_answer(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     status, last = run(capsys, (tmp_path / "none").as_uri(), "--vkey", LOG.vkey)
     assert (status, last[:26]) == (1, "NOT VERIFIED: checkpoint: ")
+
+
+@pytest.mark.parametrize("path", [path for path in INDEX if path.startswith("checkpoints/")])
+def test_checkpoints_are_read_as_elsewhere(path: str) -> None:
+    try:
+        opened = program.open_checkpoint((CHECKPOINTS / path).read_bytes(), LOG.vkey) is not None
+    except program.NotVerifiedError:
+        opened = False
+    assert opened == INDEX[path]["opens"]
+
+
+@pytest.mark.parametrize(
+    ("line", "good"),
+    [
+        ("\u2014 w.example AAAAAAA=\n" * 99, True),
+        ("\u2014 w.example AAAAAAA=\n" * 100, False),
+        ("\u2014 w.example AAAA\n", False),
+        ("\u2014 w.example AAAAAAB=\n", False),
+        ("\u2014 w+example AAAAAAA=\n", False),
+        ("\u2014 w.\x1fexample AAAAAAA=\n", False),
+    ],
+)
+def test_lines_of_others_must_be_lines(line: str, good: bool) -> None:
+    """As for `tlog verify`: a note is well formed in every line, or it is none."""
+    data = note(1, bytes(32)) + line.encode()
+    try:
+        open_checkpoint(data, [parse_vkey(LOG.vkey)], ORIGIN)
+        ours = True
+    except (InvalidInput, VerificationError):
+        ours = False
+    try:
+        program.open_checkpoint(data, LOG.vkey)
+        theirs = True
+    except program.NotVerifiedError:
+        theirs = False
+    assert (ours, theirs) == (good, good)
+
+
+ANSWERS = {
+    "no HTTP": b"hello\r\n\r\n",
+    "cut short": b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx",
+    "a bad chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "no gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nx",
+    "a broken gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
+    + gzip.compress(b"x")[:10]
+    + b"\xff" * 9,
+    "an endless header": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000,
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_answers_that_are_none(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever a server sends, the last line says what is wrong."""
+
+    class Handler(StreamRequestHandler):
+        def handle(self) -> None:
+            while self.rfile.readline() not in (b"\r\n", b""):
+                pass
+            self.wfile.write(ANSWERS[name])
+
+    with TCPServer(("127.0.0.1", 0), Handler) as server:
+        asked = Thread(target=server.handle_request)
+        asked.start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        status, last = run(capsys, url, "--vkey", LOG.vkey)
+        asked.join()
+    assert (status, last[:14]) == (1, "NOT VERIFIED: ")
+
+
+def test_files_and_addresses_that_are_none(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    absent = str(tmp_path / "absent")
+    for arguments in (["digests", absent], ["log.example.com"], ["http://x", "--older", absent]):
+        status, last = run(capsys, *arguments, "--vkey", LOG.vkey)
+        assert (status, last[:14]) == (1, "NOT VERIFIED: ")
 
 
 def test_the_formula_is_the_one_in_the_file() -> None:

@@ -18,9 +18,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from conformance import make_vectors
-from conformance.golden.honest import HONEST, LOG, POLICY, TARGET, W1, W2
+from conformance.golden.honest import HONEST, LOG, POLICY, TARGET, W1, W2, seed
 from tests.paths import REPOSITORY
 from tlog.core.checkpoint import open_checkpoint
 from tlog.core.commitment import verify_commitment
@@ -50,6 +51,7 @@ INDEX: dict[str, Any] = json.loads((ROOT / "index.json").read_bytes())
 FILES: dict[str, Any] = INDEX["files"]
 LOG_KEY = parse_vkey(INDEX["keys"]["log"])
 POLICY_FILE = parse_policy((ROOT / "policy.txt").read_bytes())
+ONLY_W1 = parse_policy(f"witness w1 {W1.vkey}\nquorum w1\n".encode())
 
 
 def files(*folders: str) -> list[str]:
@@ -205,6 +207,26 @@ def test_witnesses(capsys: pytest.CaptureFixture[str]) -> None:
     bad = ROOT / "packages" / "bad"
     assert run(capsys, bad / "one-witness-of-two.json", *both)[0] == 1
     assert run(capsys, bad / "cosignature-forged.json", *both)[0] == 1
+
+
+@pytest.mark.parametrize(("time", "status"), [(2**40, 0), (2**63 - 1, 0), (2**63, 1)])
+def test_a_witness_whose_time_is_in_no_calendar(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], time: int, status: int
+) -> None:
+    """It is told as it stands, to the largest that a cosignature can have."""
+    document = json.loads((ROOT / "packages" / "good" / "not-witnessed.json").read_bytes())
+    note = document["root"]["checkpoint"]
+    message = b"cosignature/v1\ntime %d\n" % time + note.partition("\n\n")[0].encode() + b"\n"
+    signature = Ed25519PrivateKey.from_private_bytes(seed("w1")).sign(message)
+    blob = W1.key_id.to_bytes(4, "big") + time.to_bytes(8, "big") + signature
+    line = f"\u2014 {W1.name} {base64.b64encode(blob).decode()}\n"
+    document["root"]["checkpoint"] = note + line
+    file = tmp_path / "package.json"
+    file.write_text(json.dumps(document))
+    found, last = run(capsys, file, "--witness", W1.vkey)
+    assert found == status, last
+    judged = verify_file(file.read_bytes(), LOG.vkey, ONLY_W1)
+    assert (judged.witnessed.verdict == "pass") == (status == 0)
 
 
 def test_it_is_one_program_that_imports_nothing_of_ours(tmp_path: Path) -> None:

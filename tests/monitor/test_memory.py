@@ -18,7 +18,7 @@ from tlog.client.errors import ForkDetected, StateUnusable
 from tlog.client.fetch import Fetcher, audit, http
 from tlog.client.fetch.audit import Trail
 from tlog.client.fetch.entries import parse_checked
-from tlog.client.pins import Head, Pins
+from tlog.client.pins import Head, Pins, head_file
 from tlog.core.checkpoint import Checkpoint
 from tlog.core.fork import verify_fork
 from tlog.core.note import Signer, parse_vkey, sign_note
@@ -61,6 +61,24 @@ async def test_history_that_changed(tmp_path: Path) -> None:
         log.logs[""] = true
         log.sign()
         assert (await verify(log, tmp_path)).head == before.head
+
+
+async def test_two_roots_of_one_size_are_a_fork_without_a_tile(tmp_path: Path) -> None:
+    """Who signed another root for the size that was seen is convicted by it, although it serves no tiles for it."""
+    log = made()
+    async with log.served():
+        before = await verify(log, tmp_path)
+        log.sign("", root=bytes(32))
+        for forgotten in (None, tmp_path / head_file(LOG)):
+            if forgotten is not None:
+                forgotten.unlink()
+            with pytest.raises(
+                ForkDetected, match=r"not (one history|those that were signed)"
+            ) as caught:
+                await verify(log, tmp_path)
+            fork = verify_fork(caught.value.evidence.read_bytes(), LOG)
+            roots = (fork.first.signed.root, fork.second.signed.root)
+            assert roots == (before.head.root, bytes(32))
 
 
 async def test_heads_that_the_sdk_keeps(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ leaves an authority. Years later too, when its certificate has long expired.
 from __future__ import annotations
 
 import subprocess
+from base64 import b64encode
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,15 @@ def test_a_chain_in_parts(liar: Liar) -> None:
             verify_timestamp(alone, liar.request, NOTE, roots=roots, chain=chain)
 
 
+def test_a_system_s_roots(liar: Liar) -> None:
+    """A file of roots may have hundreds, and one of them more than once."""
+    others = [certify(f"Root {number}", ca=True).certificate for number in range(100)]
+    answer = reply(liar.request, liar.wish)
+    verify_timestamp(answer, liar.request, NOTE, roots=[*others, *liar.roots, *liar.roots])
+    with pytest.raises(VerificationError):
+        verify_timestamp(answer, liar.request, NOTE, roots=others)
+
+
 def test_two_roots_of_one_name(liar: Liar) -> None:
     """Of an authority that has a new key, or of two that were set up alike: each is believed, in whatever order."""
     other = certify("Lab Root", ca=True)
@@ -239,6 +249,8 @@ def test_revocation(liar: Liar) -> None:
 def test_roots() -> None:
     one, two = certify("One", ca=True), certify("Two", ca=True)
     assert parse_roots(one.pem + two.pem) == (one.certificate, two.certificate)
-    for bad in (b"", b"no pem", one.pem[:-40], one.der):
+    version = b64encode(one.der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x34", 1))
+    unknown = b"-----BEGIN CERTIFICATE-----\n%b\n-----END CERTIFICATE-----\n" % version
+    for bad in (b"", b"no pem", one.pem[:-40], one.der, unknown):
         with pytest.raises(InvalidInput):
             parse_roots(bad)

@@ -54,9 +54,10 @@ async def _fetch(
 ) -> bytes:
     try:
         if token is None and stream_id is not None:
-            # The stream is named so that none is opened for this agent.
             tenant = parse_stream_id(stream_id).tenant
-            identity = Identity(tenant, AGENT, code_hash(__file__), stream_id, None)
+            identity = Identity(
+                tenant, AGENT, code_hash(__file__), stream_id, None, open_stream=False
+            )
             token = (await attest(transport, identity, api_key)).token
         answer = await transport.request(
             "GET",

@@ -90,9 +90,12 @@ class Transport:
         Raises:
             NetworkFailure: no complete answer; the log may have carried out the request.
             BadAnswer: a redirect, or more than `max_body` bytes.
+            InvalidInput: a token that is none, such as one with the newline of the file that it was in.
         """
         headers = {"Accept": accept}
         if token is not None:
+            if not token.isprintable():
+                raise InvalidInput("usage", "a key or token is one line of printable characters")
             headers["Authorization"] = f"Bearer {token}"
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -117,7 +120,7 @@ class Transport:
             raise NetworkFailure(f"no answer from {self.base_url}: {error}") from error
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             raise Disconnected(f"{self.base_url} disconnected: {error}") from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:  # last: no name that DNS has
             raise NetworkFailure(f"no answer from {self.base_url}: {error}") from error
 
     async def get(

@@ -47,7 +47,7 @@ def parse_roots(pem: bytes) -> Roots:
     """The trusted certificates of a PEM file. Raises: InvalidInput (certificates) when there is none, or not only such."""
     try:
         return tuple(x509.load_pem_x509_certificates(pem))
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise InvalidInput("certificates", "not a PEM file of certificates") from None
 
 
@@ -124,10 +124,11 @@ def path_of(
     """The shortest path from `signer` to a self-signed one of `roots`. Raises: VerificationError when there is none.
 
     Signatures and names alone: that the path holds at genTime is for the library to say. Each certificate is looked at
-    once, so that certificates made up to lead in circles cost nothing.
+    once, so that certificates made up to lead in circles cost nothing. Only those that came along are counted: a file
+    of `roots` may be a system's, with hundreds.
     """
+    _demand(len(certificates) <= MAX_CERTIFICATES)
     pool = [*roots, *certificates]
-    _demand(len(pool) <= MAX_CERTIFICATES)
     paths = [[signer]]
     for path in paths:
         last = path[-1]

@@ -114,14 +114,23 @@ def _integrity(
 
 
 def judge_batch(answer: Mapping[str, Any], trust: Trust, held: Held) -> Verdicts:
-    """A batch is one proof: it stands or falls as a whole. Its roots are too new to be witnessed."""
-    del held
+    """A batch is one proof: it stands or falls as a whole. Its roots are too new to be witnessed.
+
+    A genesis that is given must be that of every stream in it, hence of one.
+    """
     steps = Steps()
     broken = "The batch does not verify as a whole; the entries may be judged one by one."
     try:
         verified = receipt.verify_batch(answer, trust.log)
     except VerificationError:
         return failed(BATCH, steps, broken)
+    try:
+        for one in verified if held.genesis is not None else ():
+            binding.check_label(one.head.origin, one.entry, trust.log.name, held.genesis)
+    except VerificationError:
+        return failed(BATCH, steps, "The genesis entry is not that of the streams in the batch.")
+    if not verified:  # then nothing in it is signed, either
+        return failed(BATCH, steps, "The batch holds no entry.", NOT_SHOWN)
     count, streams = len(verified), len({one.head.origin for one in verified})
     whole = f"{count} entries in {streams} stream(s)"
     for number, text in (

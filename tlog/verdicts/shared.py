@@ -9,7 +9,7 @@ from tlog.core.checkpoint import Checkpoint
 from tlog.core.entry import Entry
 from tlog.core.note import Note
 from tlog.core.policy import Policy
-from tlog.core.times import format_ms, parse_time
+from tlog.core.times import MAX_MS, format_ms, parse_time
 from tlog.core.wire import b64encode
 from tlog.errors import VerificationError
 from tlog.verdicts.anchors import Anchored, Proven
@@ -154,6 +154,8 @@ class Position:
         verdict, note = self._quorum()
         policy = self._trust.policy
         proven = policy.quorum_time(note) if policy is not None and note is not None else None
+        if proven is not None and proven * 1000 > MAX_MS:
+            proven = None  # a clock beyond the calendar: no later than that is no news
         return self._steps.note(9, verdict), proven
 
     def _quorum(self) -> tuple[Verdict, Note | None]:

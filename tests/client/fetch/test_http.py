@@ -188,6 +188,23 @@ def test_addresses_that_are_none(prefix: str) -> None:
     assert caught.value.kind == "usage"
 
 
+async def test_what_is_no_http_is_told_in_a_line() -> None:
+    """However much of it there is."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"x\n" * 50_000)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, Fetcher(f"http://127.0.0.1:{port}") as fetcher:
+        with pytest.raises(Unavailable) as caught:
+            await fetcher.checkpoint()
+    assert len(caught.value.detail) < 400
+    assert "\n" not in caught.value.detail
+
+
 async def test_no_more_requests_at_once_than_agreed(log: TiledLog) -> None:
     under_way = most = 0
 

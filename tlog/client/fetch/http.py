@@ -67,6 +67,8 @@ class Fetcher:
         if not usable or address.query or address.fragment or address.username:
             detail = f"{prefix!r} is no http(s) address without query, fragment and user"
             raise InvalidInput("usage", detail)
+        if token is not None and not token.isprintable():
+            raise InvalidInput("usage", "a token is one line of printable characters")
         self.prefix = prefix.rstrip("/") + "/"
         self._line = _Line(token, parallel, timeout, attempts or ATTEMPTS)
 
@@ -170,8 +172,10 @@ class _Line:
             try:
                 async with self._free:
                     answer = await self._once(url, most)
-            except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
-                reason = str(error) or "no answer in time"
+            # UnicodeError: a host name that DNS cannot have.
+            except (aiohttp.ClientError, OSError, asyncio.TimeoutError, UnicodeError) as error:
+                # It may quote what came, at any length.
+                reason = " ".join(str(error).split())[:300] or "no answer in time"
                 failure, asked = Unavailable("network", f"{url}: {reason}", wait), None
             else:
                 if answer.status == 200:
