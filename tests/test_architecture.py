@@ -18,6 +18,7 @@ ARROWS_TEXT = """
 errors               -> nothing of ours
 cache                -> nothing of ours
 addresses            -> nothing of ours
+stopping             -> nothing of ours
 core                 -> errors
 events               -> core errors
 verdicts             -> core errors

@@ -26,6 +26,11 @@ def test_key_files(tmp_path: Path) -> None:
     assert load_key(path).vkey == made.vkey
     with pytest.raises(Refused, match="never overwritten"):
         create_key(path, ORIGIN)
+    path.chmod(0o640)
+    with pytest.raises(Refused, match=r"chmod 600 log\.key") as refused:
+        load_key(path)
+    assert refused.value.kind == "exposed-key"
+    path.chmod(0o600)
     path.write_text("PRIVATE+KEY+nonsense")
     with pytest.raises(InvalidInput):
         load_key(path)

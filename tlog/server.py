@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from tlog.core.note import parse_vkey
 from tlog.errors import TlogError
 from tlog.log import Log
 from tlog.scrub import Scrub
+from tlog.stopping import on_stop
 from tlog.witnesses.gateway import Gateway
 
 logger = logging.getLogger(__name__)
@@ -85,8 +85,7 @@ async def run_log(
         raise
     log.start()
     gateway.start()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    on_stop(loop, stop)
     async with door(log, stop):
         settle()
         log.store.clear_stale_readers()

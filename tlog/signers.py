@@ -42,9 +42,16 @@ def create_key(path: Path, name: str) -> Signer:
 
 
 def load_key(path: Path) -> Signer:
-    """Read what `create_key` wrote. Raises: InvalidInput when it is missing or malformed."""
+    """Read what `create_key` wrote.
+
+    Raises: InvalidInput when it is missing or malformed; Refused (exposed-key) if others may read it.
+    """
     try:
-        text = path.read_text(encoding="ascii")
+        with path.open(encoding="ascii") as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                detail = f"{path} is open to other users: chmod 600 {path.name}"
+                raise Refused("exposed-key", detail)
+            text = file.read()
     except FileNotFoundError as error:
         raise InvalidInput("no-key", f"{path} is missing") from error
     except UnicodeDecodeError as error:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import time
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from witness.rows import FORMAT, FrozenRow, Identity, LogRow
 from witness.service import Observer
 from witness.setup import STORE, whole
 from witness.state import Refuse
+from witness.stopping import on_stop
 from witness.store import Store
 from witness.version import VERSION
 from witness.watch import Watch
@@ -117,8 +117,7 @@ def monitor(directory: Path, host: str, port: int) -> int:
 
 async def _monitor(directory: Path, host: str, port: int) -> int:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    on_stop(loop, stop)
     settings = config.load(directory, os.environ)
     output.configure(settings.log_format)
     store = Store.open(directory / STORE, exclusive=True)

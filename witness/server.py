@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from pathlib import Path
 
 from aiohttp import web
@@ -17,6 +16,7 @@ from witness.lookout import Lookout
 from witness.metrics import Metrics
 from witness.monitor import WRITER_FAILED, make_gossip, overhear, start
 from witness.service import Service
+from witness.stopping import on_stop
 from witness.witness import Witness
 from witness.writer import Writer
 
@@ -40,8 +40,7 @@ async def _serve(directory: Path, host: str, port: int) -> int:
     service = make_service(witness, metrics, stop)
     service.anchorer = anchorer if witness.config.tsa else None
     metrics.observe(service)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    on_stop(loop, stop)
     runner = make_runner(service, metrics)
     await runner.setup()
     await web.TCPSite(runner, host, port, backlog=1024, reuse_address=True).start()

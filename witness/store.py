@@ -52,6 +52,7 @@ DATABASES = (
 MAP_SIZE = 64 << 30  # sparse: address space, not disk
 _MAX_DATABASES = 64
 _PAGE = 4096
+_MAKE = "`witness init` makes one, `witness monitor --init` one without keys"
 _NO_STORE = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.VersionMismatchError)
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -258,9 +259,7 @@ def _lock(path: Path) -> int:
     try:
         descriptor = os.open(path / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except FileNotFoundError as error:
-        raise InvalidInput(
-            "no-store", f"{path} holds no store; `witness init` makes one"
-        ) from error
+        raise InvalidInput("no-store", f"{path} holds no store: {_MAKE}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -276,7 +275,7 @@ def check_size(path: Path) -> None:
     """
     data = path / "data.mdb"
     if not data.exists():
-        raise InvalidInput("no-store", f"{path} holds no store; `witness init` makes one")
+        raise InvalidInput("no-store", f"{path} holds no store: {_MAKE}")
     size = data.stat().st_size
     if size < 2 * _PAGE:
         raise CorruptStore(f"{data} is {size} bytes long: truncated")

@@ -342,6 +342,11 @@ def test_streams_are_opened_in_a_log_that_nobody_serves(call: Call, directory: P
     assert call("stream", "create", directory, "acme:prod:x").code == 3
     assert call("stream", "create", directory, "tlog:log:x").code == 3
     assert call("stream", "create", directory, "acme:prod").code == 2
+    call("tenant", "create", directory, "acme")
+    assert call("stream", "create", directory, "acme:prod:y").err == ""
+    mistyped = call("stream", "create", directory, "acne:prod:x")
+    assert (mistyped.code, mistyped.out) == (0, "opened acne:prod:x\n")
+    assert "There is no tenant acne yet" in mistyped.err
 
 
 def test_streams_are_opened_beside_a_server(call: Call, served: Served) -> None:

@@ -18,7 +18,7 @@ from tlog.client.errors import ForkDetected, StateUnusable
 from tlog.client.fetch import Fetcher, audit, http
 from tlog.client.fetch.audit import Trail
 from tlog.client.fetch.entries import parse_checked
-from tlog.client.pins import Head, Pins, head_file
+from tlog.client.pins import Head, Pins, fork_file, head_file
 from tlog.core.checkpoint import Checkpoint
 from tlog.core.fork import verify_fork
 from tlog.core.note import Signer, parse_vkey, sign_note
@@ -58,9 +58,31 @@ async def test_history_that_changed(tmp_path: Path) -> None:
                 await verify(log, tmp_path)
             fork = verify_fork(caught.value.evidence.read_bytes(), LOG)
             assert fork.first.signed.size == before.head.size
+            (tmp_path / fork_file(LOG)).unlink()
         log.logs[""] = true
         log.sign()
         assert (await verify(log, tmp_path)).head == before.head
+
+
+async def test_a_fork_is_remembered(tmp_path: Path) -> None:
+    """Whoever saw both histories believes neither, SDK and command alike, until somebody removes the file that says so."""
+    log = made()
+    async with log.served():
+        await verify(log, tmp_path)
+        log.sign("", root=bytes(32))
+        with pytest.raises(
+            ForkDetected, match=r"not (one history|those that were signed)"
+        ) as caught:
+            await verify(log, tmp_path)
+        log.sign()
+        for _ in range(2):
+            with pytest.raises(ForkDetected, match="caught with two histories before") as again:
+                await verify(log, tmp_path)
+            assert again.value.evidence == caught.value.evidence
+        with pytest.raises(ForkDetected):
+            Pins(tmp_path).refuse_forked(LOG)
+        (tmp_path / fork_file(LOG)).unlink()
+        await verify(log, tmp_path)
 
 
 async def test_two_roots_of_one_size_are_a_fork_without_a_tile(tmp_path: Path) -> None:
@@ -79,6 +101,7 @@ async def test_two_roots_of_one_size_are_a_fork_without_a_tile(tmp_path: Path) -
             fork = verify_fork(caught.value.evidence.read_bytes(), LOG)
             roots = (fork.first.signed.root, fork.second.signed.root)
             assert roots == (before.head.root, bytes(32))
+            (tmp_path / fork_file(LOG)).unlink()
 
 
 async def test_heads_that_the_sdk_keeps(tmp_path: Path) -> None:

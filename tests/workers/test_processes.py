@@ -101,8 +101,21 @@ def _alive(run: Run) -> int:
         return 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_all_told_at_once(directory: Path, keys: Keys, number: signal.Signals) -> None:
+    """As service managers do it, or a terminal: all end in order, and nothing is left behind."""
+    with serve(directory, 1) as run:
+        assert run.post(run.attest(keys.key)).status == 201
+        meeting = _meeting_place(run)
+        for pid in [*run.processes("sequencer"), *run.processes("front"), run.process.pid]:
+            os.kill(pid, number)
+        assert run.process.wait(30) == 0
+        assert "Traceback" not in run.said()
+        assert not meeting.exists()
+
+
 def test_none_outlives_the_supervisor(directory: Path, keys: Keys) -> None:
-    """Killed, it takes all with it, and the log can be served again at once. Told to stop all at once, all end in order."""
+    """Killed, it takes all with it, and the log can be served again at once."""
     with serve(directory) as run:
         members = [*run.processes("front"), *run.processes("sequencer")]
         host, _, port = run.netloc.partition(":")
@@ -118,13 +131,6 @@ def test_none_outlives_the_supervisor(directory: Path, keys: Keys) -> None:
         eventually(lambda: not meeting.exists(), "the run's directory is left behind")
     with serve(directory, 1) as run:
         assert run.post(token).json()["sequence_counter"] == size + 1
-        meeting = _meeting_place(run)
-        # As service managers do it.
-        for pid in [*run.processes("sequencer"), *run.processes("front"), run.process.pid]:
-            os.kill(pid, signal.SIGTERM)
-        assert run.process.wait(30) == 0
-        assert "Traceback" not in run.said()
-        assert not meeting.exists()
 
 
 def test_killed_while_it_starts_it_is_started_again(directory: Path) -> None:

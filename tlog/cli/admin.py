@@ -193,6 +193,12 @@ def stream_create(directory: Path, stream_id: str, public: bool) -> int:
         before=ask_witnesses,
     )
     click.echo(f"{'opened' if opened else 'declared, not yet open:'} {stream_id}")
+    tenant_name = stream_id.partition(":")[0]
+    with _accounts(directory) as accounts:
+        if tenant_name not in accounts.list_tenants():
+            click.echo(
+                f"There is no tenant {tenant_name} yet, and nobody else may write to it.", err=True
+            )
     return 0 if opened else 4
 
 

@@ -23,8 +23,9 @@ def run(arguments: Sequence[str]) -> int:
     from tlog.workers.places import Places
 
     role, directory, meeting, control, *rest = arguments
-    # Ctrl-C reaches all processes of a terminal; the supervisor alone decides who ends when.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C, and the end of a terminal, reach all of its processes; the supervisor alone decides who ends when.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     places = Places(Path(meeting))
     supervisor = Control(socket.socket(fileno=int(control)))

@@ -24,7 +24,7 @@ from itertools import pairwise
 import orjson
 
 from tlog.client.errors import ForkDetected
-from tlog.client.pins import Head, Pins, fork_file
+from tlog.client.pins import Head, Pins
 from tlog.core.checkpoint import Checkpoint
 from tlog.core.hashes import EMPTY_ROOT, Hash
 from tlog.core.note import Verifier
@@ -56,13 +56,7 @@ class HeadKeeper:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Raises StateUnusable when the kept head cannot be believed, ForkDetected when the log was caught before."""
-        caught = pins.fork(log)
-        if caught is not None:
-            raise ForkDetected(
-                f"{log.name} was caught with two histories before; to go on with whichever it shows next, "
-                f"remove {pins.directory / fork_file(log)}",
-                caught,
-            )
+        pins.refuse_forked(log)
         self._pins = pins
         self._log = log
         self._prove = prove

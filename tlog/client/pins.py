@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tlog.client.errors import StateUnusable
+from tlog.client.errors import ForkDetected, StateUnusable
 from tlog.core.checkpoint import Checkpoint, open_checkpoint
 from tlog.core.note import Verifier, parse_vkey
 from tlog.errors import InvalidInput, VerificationError
@@ -127,10 +127,15 @@ class Pins:
             return error
         return path
 
-    def fork(self, log: Verifier) -> Path | None:
-        """The evidence of a fork of the key `log` that was found before; None without, or once its file was removed."""
+    def refuse_forked(self, log: Verifier) -> None:
+        """Believe no history of the key `log` once two were seen. Raises: ForkDetected, until somebody removes the file."""
         data = self._read(fork_file(log))
-        return None if data is None else Path(os.fsdecode(data).rstrip("\n"))
+        if data is not None:
+            raise ForkDetected(
+                f"{log.name} was caught with two histories before; to go on with whichever it shows next, "
+                f"remove {self.directory / fork_file(log)}",
+                Path(os.fsdecode(data).rstrip("\n")),
+            )
 
     def save_evidence(self, what: str, data: bytes) -> Path | StateUnusable:
         """Write a new file with `data`; an existing one is never overwritten.

@@ -59,9 +59,10 @@ class Verification:
     async def run(self) -> Report:
         """Verify, and remember what was verified.
 
-        Raises: RuleBroken for the first lie; ForkDetected, with evidence, for a history that was changed; Unavailable,
-        Refused or InvalidInput when the log cannot be read; StateUnusable.
+        Raises: RuleBroken for the first lie; ForkDetected, with evidence, for a history that was changed, now or when the
+        log was last visited; Unavailable, Refused or InvalidInput when the log cannot be read; StateUnusable.
         """
+        self._pins.refuse_forked(self._log)
         kept = self._state.head()
         note, head = await published(self._fetcher, self._log)
         await self._against_pinned(note, head)
@@ -101,7 +102,10 @@ class Verification:
         await self._follow(visit, note, head)
         if self._scope.label is not None and self._scope.label not in state.heads:
             state.discard()
-            raise Refused("not-found", f"no stream of this log has the label {self._scope.label}")
+            detail = f"no stream of this log has the label {self._scope.label}"
+            if not self._scope.token:
+                detail += "; a private stream's is not made of its id: name the label, or give a key that may read"
+            raise Refused("not-found", detail)
         await visit.catch_up()
         opened = ((state.heads[label].opened, label, one) for label, one in state.entries.items())
         check_identities(opened, self._log.name)
@@ -141,6 +145,8 @@ class Verification:
 
     async def _caught(self, what: str, detail: str, old: Head, new: Head) -> ForkDetected:
         document = await contradiction(self._fetcher, self._log, old, new, detail)
+        if what == "history":
+            return ForkDetected(detail, self._pins.save_fork(self._log, document))
         return ForkDetected(detail, self._pins.save_evidence(what, document))
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tlog.addresses import reserve, serving
+from tlog.stopping import on_stop
 from tlog.workers.child import Child, Patience
 from tlog.workers.control import DESERTED
 from tlog.workers.places import Places, meeting_place
@@ -113,8 +114,7 @@ class Supervisor:
     async def run(self) -> int:
         """Until a signal; the exit code."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+        on_stop(loop, self._stop)
         patience = Patience()
         while True:
             patience.started()
