@@ -248,7 +248,7 @@ def test_a_history_that_changed(call: Call, served: Served, tmp_path: Path) -> N
     [kept] = (tmp_path / "state").rglob("root-*.note")
     signer = parse_skey((served.directory / "log.key").read_text().strip())
     size = int(kept.read_bytes().split(b"\n")[1])
-    for shown, what in ((size - 1, "history"), (size + 1000, "rollback")):
+    for shown, what in ((size + 1000, "rollback"), (size - 1, "fork")):
         forged = f"{ORIGIN}\n{shown}\n{b64encode(bytes(32))}\n".encode()
         kept.write_bytes(sign_note(forged, [signer]))
 
@@ -258,6 +258,9 @@ def test_a_history_that_changed(call: Call, served: Served, tmp_path: Path) -> N
         assert answer.out.startswith("LIES: ")
         [evidence] = (tmp_path / "state").rglob(f"evidence/*-{what}-*")
         assert forged.decode().split("\n")[2] in evidence.read_text()
+    remembered = call("verify", served.url, "--vkey", served.vkey)
+    assert remembered.code == 1
+    assert remembered.out.startswith("LIES: log.example.com was caught with two histories before")
 
 
 def flip(at: int) -> Lie:
