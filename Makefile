@@ -63,7 +63,7 @@ exhaustive: setup ## what takes minutes: canonical JSON and the strict reader, a
 
 # What to measure and how: make bench ARGS="http --seconds 8"; make bench-peers ARGS="--rounds 5".
 ARGS ?=
-bench: setup $(VENV)/.plots ## every figure of speed, under ten minutes: table, JSON and plots in .build/bench
+bench: setup $(VENV)/.plots ## every figure of speed, about ten minutes: table, JSON and plots in .build/bench
 	$(BIN)/python -m tests.bench $(ARGS)
 
 bench-peers: setup $(VENV)/.plots ## the same load for Tessera's POSIX log, in turns; skipped by name where there is no Go
