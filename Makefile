@@ -56,7 +56,7 @@ conformance: setup ## run programs that others wrote against a real log; what is
 
 KILLS ?= 200
 faults: setup ## the long fault run: 200 kills under load, and errors injected at every write and sync
-	KILLS=$(KILLS) HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -rs -m faults
+	KILLS=$(KILLS) HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -s -rs -m faults
 
 exhaustive: setup ## what takes minutes: canonical JSON and the strict reader, a million values each
 	$(BIN)/python -m pytest -rs -m exhaustive
