@@ -85,8 +85,8 @@ class Verification:
         tree = RemoteTree(self._fetcher, new.size, new.checkpoint.root, origin=self._log.name)
         try:
             # Two roots of one size contradict each other whatever the tiles show.
-            one_size = new.checkpoint.root if new.size == old.size else None
-            if (one_size or await tree.root_at(old.size)) == old.checkpoint.root:
+            root = new.checkpoint.root if new.size == old.size else await tree.root_at(old.size)
+            if root == old.checkpoint.root:
                 return
         except RuleBroken as error:
             if new is not pinned:
