@@ -114,6 +114,18 @@ def test_all_told_at_once(directory: Path, keys: Keys, number: signal.Signals) -
         assert not meeting.exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_what_a_terminal_says_is_for_the_supervisor(
+    directory: Path, keys: Keys, number: signal.Signals
+) -> None:
+    """It reaches all; a front end that obeyed at once would drop what it is to answer."""
+    with serve(directory, 1) as run:
+        token, front = run.attest(keys.key), run.processes("front")
+        os.kill(front[0], number)
+        assert run.post(token).status == 201
+        assert run.processes("front") == front
+
+
 def test_none_outlives_the_supervisor(directory: Path, keys: Keys) -> None:
     """Killed, it takes all with it, and the log can be served again at once."""
     with serve(directory) as run:
