@@ -30,7 +30,7 @@ vault                -> keyring keys store.rows cache core errors
 tokens               -> keys core errors
 accounts             -> tokens keys store.rows cache core errors
 sequencer.guard      -> errors
-signers              -> sequencer.guard core errors
+signers              -> sequencer.guard keys core errors
 sequencer            -> signers store events cache core errors
 trees                -> sequencer store core errors
 published            -> store core errors

@@ -32,7 +32,6 @@ _origin = re.compile(
     r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"
 ).fullmatch
 
-
 _member = re.compile(r"`\$\.([a-z_]+)`").search
 
 
@@ -104,7 +103,6 @@ def load(directory: Path, environ: Mapping[str, str]) -> Config:
 
 def initial(origin: str, environ: Mapping[str, str]) -> Config:
     """Settings of a log that is to be made, as `load` will find them. Raises: InvalidInput naming the setting at fault."""
-    check(Config(origin))
     config = _settings({"origin": origin}, environ, FILE)
     if config.origin != origin:
         raise InvalidInput("config", f"TLOG_ORIGIN is {config.origin}, not {origin}")

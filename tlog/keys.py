@@ -181,21 +181,24 @@ class KeyEncryptionKey(Protocol):
         ...
 
 
+def read_secret(path: Path, most: int) -> bytes:
+    """At most `most` bytes of a key's file. Raises: InvalidInput (no-key); Refused (exposed-key) if others may read it."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError as error:
+        raise InvalidInput("no-key", f"{path} is missing") from error
+    with file:
+        if os.fstat(file.fileno()).st_mode & 0o077:
+            raise Refused("exposed-key", f"{path} is open to other users: chmod 600 {path.name}")
+        return file.read(most)
+
+
 class FileKey:
     """A key-encryption key of 32 random bytes in a file of its own, mode 0600."""
 
     def __init__(self, path: Path) -> None:
         """Read the key. Raises: InvalidInput (no-key, invalid-key); Refused (exposed-key) if others may read it."""
-        try:
-            file = path.open("rb")
-        except FileNotFoundError as error:
-            raise InvalidInput("no-key", f"{path} is missing") from error
-        with file:
-            if os.fstat(file.fileno()).st_mode & 0o077:
-                raise Refused(
-                    "exposed-key", f"{path} is open to other users: chmod 600 {path.name}"
-                )
-            key = file.read(KEY_BYTES + 1)
+        key = read_secret(path, KEY_BYTES + 1)
         if len(key) != KEY_BYTES:
             raise InvalidInput("invalid-key", f"{path} does not hold 32 bytes")
         self.path = path

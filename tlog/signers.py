@@ -18,9 +18,11 @@ from tlog.core.keys import KEY_ID_SIZE
 from tlog.core.note import Signer, parse_skey, sign_note, vkey_for
 from tlog.core.proofs import verify_inclusion
 from tlog.errors import InvalidInput, Refused, VerificationError
+from tlog.keys import read_secret
 from tlog.sequencer.guard import GuardState
 
 _REMEMBERED_ROOTS = 4096
+_MAX_KEY_FILE = 4096  # bytes
 
 
 def create_key(path: Path, name: str) -> Signer:
@@ -47,13 +49,7 @@ def load_key(path: Path) -> Signer:
     Raises: InvalidInput when it is missing or malformed; Refused (exposed-key) if others may read it.
     """
     try:
-        with path.open(encoding="ascii") as file:
-            if os.fstat(file.fileno()).st_mode & 0o077:
-                detail = f"{path} is open to other users: chmod 600 {path.name}"
-                raise Refused("exposed-key", detail)
-            text = file.read()
-    except FileNotFoundError as error:
-        raise InvalidInput("no-key", f"{path} is missing") from error
+        text = read_secret(path, _MAX_KEY_FILE).decode("ascii")
     except UnicodeDecodeError as error:
         raise InvalidInput("invalid-key", f"{path} is no text") from error
     try:
