@@ -152,14 +152,13 @@ class AuditClient:
         calls: list[asyncio.Future[Receipt]] = []
         gone: Unavailable | None = None
         for number, event in enumerate(events, 1):
-            calls.append(asyncio.get_running_loop().create_future())
             try:
-                if gone is None:
-                    calls[-1] = await self._submit(**event)
-                else:
-                    encode_event(**event)
-                    calls[-1].set_exception(gone)
+                if gone is not None:
+                    encode_event(**event)  # a fault of its own is the greater news
+                    raise gone.with_traceback(None)
+                calls.append(await self._submit(**event))
             except TlogError as error:
+                calls.append(asyncio.get_running_loop().create_future())
                 calls[-1].set_exception(error)
                 # Who waited for a session in vain did so for all: the next would wait as long again.
                 gone = error if isinstance(error, Unavailable) else gone
