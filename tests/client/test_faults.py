@@ -10,7 +10,6 @@ import asyncio
 import json
 import random
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,13 +117,13 @@ async def test_many_events_are_given_up_together(own_log: LogProcess, tmp_path: 
     own_log.kill()
     wrong = lean() | {"event_class": "NONE"}
     async with own_log.client(tmp_path / "state", retry_for=2.0) as client:
-        began = time.monotonic()
         results = await client.ingest_many(
             [lean(), lean(), wrong, lean(), lean()], return_exceptions=True
         )
-        assert time.monotonic() - began < 4
     kinds = [NetworkFailure, NetworkFailure, InvalidInput, NetworkFailure, NetworkFailure]
     assert [type(result) for result in results] == kinds
+    # One waited for all of them.
+    assert all(results[number] is results[0] for number in (1, 3, 4))
 
 
 async def test_tokens_end_and_nobody_notices(tmp_path: Path) -> None:
